@@ -1,0 +1,44 @@
+# Everything an operator or a contributor types. The work is done by scripts/; `make help` lists the words.
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+
+# Text that a person typed reaches the script by environment: the shell must never read it as its own.
+export ISSUE INVENTORY LIMIT
+
+.PHONY: help diagnose build test lint sanity importer test-unit test-integration molecule clean distclean
+
+help: ## these lines
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
+
+diagnose: ## set this machine (or INVENTORY=, LIMIT=) up and diagnose ISSUE="…"
+	@scripts/diagnose
+
+build: ## the collection as a tarball in build/
+	@scripts/build
+
+test: ## every test there is
+	@scripts/test
+
+lint: ## ruff, mypy --strict, shellcheck, ansible-lint
+	@scripts/lint
+
+sanity: ## ansible-test sanity
+	@scripts/sanity
+
+importer: ## the checks of Galaxy's importer, on the built tarball
+	@scripts/importer
+
+test-unit: ## unit tests
+	@scripts/test-unit
+
+test-integration: ## tests that trace for real (root)
+	@scripts/test-integration
+
+molecule: ## the setup role twice on this machine, then a trace (root)
+	@scripts/molecule
+
+clean: ## remove what was built in this checkout
+	rm -rf .cache .venv build
+
+distclean: clean ## the same, and the environments cached for the tests
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/nannyapi-diagnostics"
