@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, NamedTuple, Optional, TypeVar, Union
 
 from . import deps
@@ -285,8 +286,16 @@ class Parsed(NamedTuple):
     notes: list[str]
 
 
-def parse_reply(text: str, max_commands: int = MAX_COMMANDS, max_programs: int = MAX_PROGRAMS) -> Parsed:
-    """The one reply in *text*; raises ReplyError where there is none, several, or one that breaks the contract."""
+def parse_reply(
+    text: str,
+    max_commands: int = MAX_COMMANDS,
+    max_programs: int = MAX_PROGRAMS,
+    taken_ids: Collection[str] = (),
+) -> Parsed:
+    """The one reply in *text*; raises ReplyError where there is none, several, or one that breaks the contract.
+
+    taken_ids: ids of commands asked for before; a new command never gets one of them.
+    """
     deps.require("pydantic")
     reply = _the_reply(text)
     kind = _keyword(reply["response_type"])
@@ -303,7 +312,7 @@ def parse_reply(text: str, max_commands: int = MAX_COMMANDS, max_programs: int =
                 "Choose those that tell the most; you may ask for others in the next round."
             )
     notes: list[str] = []
-    prepared = {**reply, "response_type": kind, "commands": _numbered(reply.get("commands"), notes)}
+    prepared = {**reply, "response_type": kind, "commands": _numbered(reply.get("commands"), taken_ids, notes)}
     for program in reply.get("ebpf_programs") or []:
         if isinstance(program, dict) and program.get("duration") is None:
             program.pop("duration", None)
@@ -359,13 +368,13 @@ def _validated(contract: type[_Kind], reply: dict[str, Any]) -> _Kind:
         raise ReplyError(sentences(error.errors(include_url=False))) from None
 
 
-def _numbered(commands: Any, notes: list[str]) -> Any:
+def _numbered(commands: Any, taken: Collection[str], notes: list[str]) -> Any:
     """Commands as objects, each with an id of its own; what is not a command stays for the validation to name."""
     if not isinstance(commands, list):
         return commands
     entries = [{"command": entry} if isinstance(entry, str) else entry for entry in commands]
     given = {_label(entry) for entry in entries}
-    used: set[str] = set()
+    used = set(taken)
     for index, entry in enumerate(entries):
         label = _label(entry)
         if label is None:

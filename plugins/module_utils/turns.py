@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to the collection nannyapi.diagnostics: what the host says to the model in each of its turns.
+
+Every turn is one JSON object (its contract: Opening, Evidence, Repair, LastTurn in ``protocol.py``), so that nothing
+that a host prints can pass for a part of the conversation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .fitting import as_json, fit_evidence, head_and_tail
+from .json_text import without_surrogates
+
+_LONGEST_ECHO = 32_000
+"""Characters of a reply that are sent back to the model as its own turn."""
+
+_LAST_TURN = {
+    "round_limit": "This was the last round of this diagnosis.",
+    "time_limit": "The time of this diagnosis is used up.",
+}
+
+_RESOLVE_NOW = (
+    'Nothing further will be run. Answer now with response_type "resolution": the best conclusion that the evidence '
+    'so far carries, with confidence "Low" where it does not settle the matter, and what should be looked at next.'
+)
+
+NO_MORE_EVIDENCE = 'The reply is a diagnostic, and nothing further can be run. Answer with response_type "resolution", from what is known.'
+
+
+def opening(
+    system_information: dict[str, Any], capabilities: dict[str, Any], limits: dict[str, Any], issue: str
+) -> dict[str, Any]:
+    """The first turn: the host, what eBPF it can do, what the diagnosis may cost, and the issue."""
+    return {
+        "system_information": system_information,
+        "ebpf_capabilities": capabilities,
+        "limits": limits,
+        "issue": issue,
+    }
+
+
+def evidence(collected: dict[str, Any], notes: list[str], remaining: dict[str, Any], budget: int) -> dict[str, Any]:
+    """The turn after a diagnostic: what was collected, cut to *budget* characters, and what was done otherwise."""
+    turn = {
+        "command_results": collected["command_results"],
+        "ebpf_results": collected["ebpf_results"],
+    }
+    fitted = fit_evidence(turn, budget)
+    if fitted is not turn:
+        notes = [*notes, f"The evidence of this round was cut to {budget} characters; each cut is marked."]
+    return {**fitted, **({"notes": notes} if notes else {}), "remaining": remaining}
+
+
+def repair(problem: str, attempts_left: int) -> dict[str, Any]:
+    """The turn after a reply that cannot be used."""
+    left = "This is the last attempt." if attempts_left == 1 else f"{attempts_left} attempts are left."
+    return {"repair": f"Your last reply could not be used. {problem} {left}"}
+
+
+def last_turn(why: str) -> str:
+    """The words that ask for a resolution now; *why* is ``round_limit`` or ``time_limit``."""
+    return f"{_LAST_TURN[why]} {_RESOLVE_NOW}"
+
+
+def as_message(turn: dict[str, Any]) -> dict[str, str]:
+    """A turn as the user message that carries it."""
+    return {"role": "user", "content": without_surrogates(as_json(turn))}
+
+
+def as_echo(reply: str) -> dict[str, str]:
+    """The model's reply as received, as its turn in the conversation; beyond 32,000 characters without its middle."""
+    text, _missing = head_and_tail(reply, _LONGEST_ECHO)
+    # Servers refuse a message without content.
+    return {"role": "assistant", "content": without_surrogates(text) if text.strip() else "(empty reply)"}
