@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What every probe does, whatever it is attached to: filter first, count exactly, keep a bounded sample.
+ *
+ * Nothing in here depends on the kernel's version or on what is asked for: what a request wants comes as data in
+ * the map `plan`, so the same bytecode serves every request. All sizes below are known to
+ * plugins/module_utils/ebpf/layout.py, which a test holds against this file.
+ */
+
+#define COMM_BYTES 16
+#define BLOB_BYTES 160
+#define BLOBS 2
+#define MAX_SLICES 16
+#define BURST MAX_SLICES /* index of the cursor for what a slice had no room for */
+
+/* Index into `totals`. */
+#define TOTAL_EVENTS 0	      /* passed the filters, not of our own process tree */
+#define TOTAL_OWN 1	      /* passed the filters, of our own process tree */
+#define TOTAL_CAPTURED 2      /* reached the sampling stage */
+#define TOTAL_OTHER_PROCESS 3 /* counted, but `by_process` was full */
+#define TOTAL_OTHER_FAILURE 4 /* failed, but `failures` was full */
+#define TOTAL_NOT_PAIRED 5    /* entered, but `in_flight` was full */
+#define TOTAL_COMPAT 6	      /* 32-bit system calls, whose numbers mean something else */
+#define TOTAL_ERRORS 7	      /* returned an error */
+#define TOTAL_RETURNS 8	      /* returned after an entry that was seen */
+#define TOTALS 16
+
+#define FILTER_TGID 1
+#define FILTER_UID 2
+#define FILTER_COMM 4
+#define AT_EXIT 8 /* count returns instead of entries */
+
+/* The part of a plan that all ways of attaching share. */
+struct plan_head {
+	u64 started;   /* nanoseconds, monotonic */
+	u64 slice;     /* length of a time slice in nanoseconds */
+	u64 comm[2];   /* the comm wanted, after masking */
+	u64 mask[2];   /* which bytes of the comm are compared */
+	u32 flags;     /* FILTER_*, AT_EXIT */
+	u32 tgid;
+	u32 uid;
+	u32 slices;    /* at most MAX_SLICES */
+	u32 ordinary;  /* sample slots for ordinary events, per CPU and slice */
+	u32 erroneous; /* sample slots for events that failed, per CPU and slice */
+	u32 burst;     /* sample slots for what a slice has no room for, per CPU: few events, all at once, are kept */
+	u32 cpus;      /* possible ones: the slots for bursts follow those of the slices of all of them */
+};
+
+struct process_key {
+	u32 tgid;
+	char comm[COMM_BYTES];
+};
+
+struct process_count {
+	u64 count;
+	u64 errors;
+};
+
+/* How full the sample is, per CPU and slice. */
+struct cursor {
+	u64 slowest; /* duration in nanoseconds of the event in the slice's slot for the slowest */
+	u32 ordinary;
+	u32 erroneous;
+};
+
+/* Thread groups of the diagnosis itself; kept up to date by own_tree.c. */
+BPF_TABLE("hash", u32, u8, own, 4096);
+BPF_TABLE("percpu_array", u32, u64, totals, TOTALS);
+BPF_TABLE("percpu_hash", struct process_key, struct process_count, by_process, 4096);
+
+static __always_inline void add_total(u32 which)
+{
+	u64 *total = totals.lookup(&which);
+
+	if (total)
+		__sync_fetch_and_add(total, 1); /* atomic, for an interrupt may run this very program again */
+}
+
+static __always_inline int passes(struct plan_head *plan, u32 tgid)
+{
+	if ((plan->flags & FILTER_TGID) && plan->tgid != tgid)
+		return 0;
+	if ((plan->flags & FILTER_UID) && plan->uid != (u32)bpf_get_current_uid_gid())
+		return 0;
+	if (plan->flags & FILTER_COMM) {
+		u64 comm[2] = {};
+
+		bpf_get_current_comm(comm, sizeof(comm));
+		if ((comm[0] & plan->mask[0]) != plan->comm[0] || (comm[1] & plan->mask[1]) != plan->comm[1])
+			return 0;
+	}
+	return 1;
+}
+
+static __always_inline void count_process(u32 tgid, u32 events, u32 errors)
+{
+	struct process_count first = {}, *count;
+	struct process_key key = {};
+
+	key.tgid = tgid;
+	bpf_get_current_comm(key.comm, sizeof(key.comm));
+	count = by_process.lookup(&key);
+	if (!count) {
+		by_process.update(&key, &first);
+		count = by_process.lookup(&key);
+	}
+	if (!count) {
+		if (events)
+			add_total(TOTAL_OTHER_PROCESS);
+		return;
+	}
+	__sync_fetch_and_add(&count->count, events);
+	__sync_fetch_and_add(&count->errors, errors);
+}
+
+/* Counts an event that passed the filters. 0 for one of our own process tree, which is counted apart. */
+static __always_inline int count_event(u32 tgid)
+{
+	if (own.lookup(&tgid)) {
+		add_total(TOTAL_OWN);
+		return 0;
+	}
+	add_total(TOTAL_EVENTS);
+	count_process(tgid, 1, 0);
+	return 1;
+}
+
+static __always_inline u32 slice_of(struct plan_head *plan, u64 now)
+{
+	u64 slice = 0;
+
+	if (plan->slice && now > plan->started)
+		slice = (now - plan->started) / plan->slice;
+	return slice < plan->slices ? slice : plan->slices - 1;
+}
+
+/*
+ * The slot of the sample that an event may take, or -1 where there is no room for it.
+ * The slots of a CPU and slice: `ordinary`, then `erroneous`, then one for the slowest.
+ */
+static __always_inline s32 slot_of(struct plan_head *plan, struct cursor *cursor, struct cursor *burst, u32 slice,
+				   int failed, u64 duration)
+{
+	u32 per_slice = plan->ordinary + plan->erroneous + 1;
+	u32 cpu = bpf_get_smp_processor_id();
+	u32 first = (cpu * plan->slices + slice) * per_slice;
+
+	if (failed && cursor->erroneous < plan->erroneous)
+		return first + plan->ordinary + cursor->erroneous++;
+	if (cursor->ordinary < plan->ordinary)
+		return first + cursor->ordinary++;
+	if (burst->ordinary < plan->burst)
+		return plan->cpus * plan->slices * per_slice + cpu * plan->burst + burst->ordinary++;
+	if (duration > cursor->slowest) {
+		cursor->slowest = duration;
+		return first + plan->ordinary + plan->erroneous;
+	}
+	return -1;
+}

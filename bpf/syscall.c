@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/*
+ * System calls, entry together with exit, from the raw tracepoints sys_enter and sys_exit.
+ *
+ * The arguments are kept at entry and completed at exit with the result and the duration. Which system calls are
+ * wanted, and which of their arguments point to something worth reading, is data (map `wanted`, by number).
+ */
+#include "count_and_sample.h"
+
+#define SYSCALLS 1024
+#define KEY_BYTES 128
+#define ADDRESS_BYTES 127 /* the longest socket address, of AF_UNIX, has 110 */
+
+#define READ_NOTHING 0
+#define READ_STRING 1	/* a string of the caller */
+#define READ_SOCKADDR 2 /* a socket address of the caller, its length in another argument */
+
+#define WHEN_ENTERED 0
+#define WHEN_RETURNED 1 /* the kernel fills it in */
+
+#define NEVER_RETURNS 2 /* exit, exit_group, rt_sigreturn: an entry without an exit is their way */
+
+struct blob_plan {
+	u8 how;	     /* READ_* */
+	u8 argument; /* which one points to it */
+	u8 length;   /* READ_SOCKADDR: which argument has the length */
+	u8 when;     /* WHEN_* */
+};
+
+struct wanted_syscall {
+	u32 wanted; /* 0, 1, NEVER_RETURNS */
+	struct blob_plan blob[BLOBS];
+};
+
+struct syscall_event {
+	u64 timestamp; /* nanoseconds, monotonic, at entry */
+	u64 pid_tgid;
+	u64 duration; /* nanoseconds */
+	s64 result;
+	u64 argument[6];
+	char comm[COMM_BYTES];
+	u32 number;
+	u32 entered; /* 0: the entry was not seen, only number and result are known */
+	s32 length[BLOBS]; /* bytes of each blob; negative: the errno of reading it */
+	char blob[BLOBS][BLOB_BYTES];
+};
+
+struct failure_key {
+	u32 tgid;
+	u32 number;
+	s32 error;
+	u32 unused;
+	char key[KEY_BYTES]; /* the start of the first blob: a destination, a path */
+};
+
+struct failure_count {
+	u64 count;
+	char comm[COMM_BYTES];
+};
+
+struct registers {
+#if defined(__x86_64__)
+	u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, number, ip, cs;
+#elif defined(__aarch64__)
+	u64 regs[31], sp, pc, pstate, orig_x0;
+	u32 number;
+#else
+#error "This architecture's system call arguments are not known here."
+#endif
+};
+
+BPF_TABLE("array", u32, struct plan_head, plan, 1);
+BPF_TABLE("array", u32, struct wanted_syscall, wanted, SYSCALLS);
+BPF_TABLE("percpu_array", u32, u64, by_syscall, SYSCALLS);
+BPF_TABLE("percpu_hash", s64, u64, by_result, 512);
+BPF_TABLE("percpu_hash", struct failure_key, struct failure_count, failures, 2048);
+BPF_TABLE("hash", u64, struct syscall_event, in_flight, 8192);
+BPF_TABLE("percpu_array", u32, struct syscall_event, scratch, 1);
+BPF_TABLE("percpu_array", u32, struct failure_key, failure_scratch, 1);
+BPF_TABLE("percpu_array", u32, struct cursor, cursors, MAX_SLICES + 1);
+BPF_TABLE("array", u32, struct syscall_event, sample, 1); /* sized when it is loaded */
+
+/* Changes nothing: the compiler loses a bound that it has proved, and the verifier wants to see one. */
+#define bound_to_127(value) asm volatile("%0 &= 127" : "+r"(value))
+
+struct raw_arguments {
+	u64 argument[2];
+};
+
+/* The arguments by the calling convention of system calls; 0 for a 32-bit caller, whose numbers differ. */
+static __always_inline int read_arguments(struct syscall_event *event, u64 registers)
+{
+	struct registers regs = {};
+
+	bpf_probe_read_kernel(&regs, sizeof(regs), (void *)registers);
+#if defined(__x86_64__)
+	event->argument[0] = regs.di;
+	event->argument[1] = regs.si;
+	event->argument[2] = regs.dx;
+	event->argument[3] = regs.r10;
+	event->argument[4] = regs.r8;
+	event->argument[5] = regs.r9;
+	return regs.cs == 0x33; /* __USER_CS */
+#elif defined(__aarch64__)
+	event->argument[0] = regs.regs[0];
+	event->argument[1] = regs.regs[1];
+	event->argument[2] = regs.regs[2];
+	event->argument[3] = regs.regs[3];
+	event->argument[4] = regs.regs[4];
+	event->argument[5] = regs.regs[5];
+	return !(regs.pstate & 0x10); /* PSR_MODE32_BIT */
+#endif
+}
+
+/* An argument chosen by data: a loop over constants, as the verifier wants it. */
+static __always_inline u64 argument_of(struct syscall_event *event, u32 which)
+{
+	u64 value = 0;
+	int i;
+
+#pragma unroll
+	for (i = 0; i < 6; i++)
+		if (i == which)
+			value = event->argument[i];
+	return value;
+}
+
+static __always_inline void read_sockaddr(struct syscall_event *event, int i, struct blob_plan *blob, u64 address)
+{
+	u64 length = argument_of(event, blob->length);
+	u16 family = 0;
+
+	if (blob->when == WHEN_RETURNED) { /* the argument is a pointer to the length */
+		u32 filled = 0;
+
+		bpf_probe_read_user(&filled, sizeof(filled), (void *)length);
+		length = filled;
+	}
+	if (!bpf_probe_read_user(&family, sizeof(family), (void *)address) && family == 2 && length > 8)
+		length = 8; /* AF_INET: what follows the address is padding, not of the address */
+	if (length > ADDRESS_BYTES)
+		length = ADDRESS_BYTES;
+	bound_to_127(length);
+	event->length[i] = bpf_probe_read_user(event->blob[i], length, (void *)address);
+	if (!event->length[i])
+		event->length[i] = length;
+}
+
+static __always_inline void read_blobs(struct syscall_event *event, struct wanted_syscall *syscall, u32 when)
+{
+	int i;
+
+#pragma unroll
+	for (i = 0; i < BLOBS; i++) {
+		struct blob_plan *blob = &syscall->blob[i];
+		u64 address;
+
+		if (blob->how == READ_NOTHING)
+			continue;
+		/* What was not paged in at entry is there at exit, for the kernel has read it. */
+		if (blob->when != when && !(when == WHEN_RETURNED && event->length[i] < 0))
+			continue;
+		address = argument_of(event, blob->argument);
+		if (!address)
+			continue;
+		if (blob->how == READ_STRING)
+			event->length[i] = bpf_probe_read_user_str(event->blob[i], BLOB_BYTES, (void *)address);
+		else
+			read_sockaddr(event, i, blob, address);
+	}
+}
+
+static __always_inline void keep(struct plan_head *head, struct syscall_event *event, int failed)
+{
+	u32 slice = slice_of(head, event->timestamp + event->duration), last = BURST;
+	struct cursor *cursor = cursors.lookup(&slice), *burst = cursors.lookup(&last);
+	s32 slot;
+
+	add_total(TOTAL_CAPTURED);
+	if (!cursor || !burst)
+		return;
+	slot = slot_of(head, cursor, burst, slice, failed, event->duration);
+	if (slot >= 0)
+		sample.update((u32 *)&slot, event);
+}
+
+static __always_inline void count_failure(struct syscall_event *event, u32 tgid)
+{
+	struct failure_count first = {}, *count;
+	struct failure_key *key;
+	u32 zero = 0;
+
+	key = failure_scratch.lookup(&zero);
+	if (!key)
+		return;
+	key->tgid = tgid;
+	key->number = event->number;
+	key->error = -event->result;
+	__builtin_memset(key->key, 0, KEY_BYTES);
+	if (event->length[0] > 0) {
+		u32 length = event->length[0];
+
+		if (length > KEY_BYTES - 1)
+			length = KEY_BYTES - 1;
+		bound_to_127(length);
+		bpf_probe_read_kernel(key->key, length, event->blob[0]);
+	}
+	count = failures.lookup(key);
+	if (!count) {
+		__builtin_memcpy(first.comm, event->comm, COMM_BYTES);
+		failures.update(key, &first);
+		count = failures.lookup(key);
+	}
+	if (count)
+		__sync_fetch_and_add(&count->count, 1);
+	else
+		add_total(TOTAL_OTHER_FAILURE);
+}
+
+/* -4095 to -1 is an errno (MAX_ERRNO), anything else a value. */
+static __always_inline int is_error(s64 result)
+{
+	return result < 0 && result >= -4095;
+}
+
+static __always_inline void count_result(s64 result)
+{
+	s64 error = is_error(result) ? -result : 0;
+	u64 zero = 0, *count = by_result.lookup(&error);
+
+	if (!count) {
+		by_result.update(&error, &zero);
+		count = by_result.lookup(&error);
+	}
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
+static __always_inline void count_syscall(u32 number)
+{
+	u64 *count = by_syscall.lookup(&number);
+
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
+int on_enter(struct raw_arguments *ctx)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+	u32 zero = 0, number = ctx->argument[1], tgid = pid_tgid >> 32;
+	struct wanted_syscall *syscall = wanted.lookup(&number);
+	struct plan_head *head = plan.lookup(&zero);
+	struct syscall_event *event;
+
+	if (!syscall || !syscall->wanted || !head || !passes(head, tgid))
+		return 0;
+	event = scratch.lookup(&zero);
+	if (!event)
+		return 0;
+	if (!read_arguments(event, ctx->argument[0])) {
+		add_total(TOTAL_COMPAT);
+		return 0;
+	}
+	if (head->flags & AT_EXIT) {
+		if (own.lookup(&tgid))
+			return 0;
+	} else {
+		if (!count_event(tgid))
+			return 0;
+		count_syscall(number);
+	}
+	event->timestamp = bpf_ktime_get_ns();
+	event->pid_tgid = pid_tgid;
+	event->duration = 0;
+	event->result = 0;
+	event->number = number;
+	event->entered = 1;
+	event->length[0] = 0;
+	event->length[1] = 0;
+	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	read_blobs(event, syscall, WHEN_ENTERED);
+	if (syscall->wanted == NEVER_RETURNS)
+		keep(head, event, 0);
+	else if (in_flight.update(&pid_tgid, event))
+		add_total(TOTAL_NOT_PAIRED);
+	return 0;
+}
+
+/* A return whose entry was not seen: blocked since before the trace, or the first return of a new child. */
+static __always_inline void count_lone_return(struct plan_head *head, u64 registers, u64 pid_tgid, s64 result)
+{
+	u32 zero = 0, number, tgid = pid_tgid >> 32;
+	struct syscall_event *event;
+	struct wanted_syscall *syscall;
+	struct registers regs = {};
+
+	bpf_probe_read_kernel(&regs, sizeof(regs), (void *)registers);
+	number = regs.number;
+	syscall = wanted.lookup(&number);
+	event = scratch.lookup(&zero);
+	if (!syscall || !syscall->wanted || !event || !passes(head, tgid))
+		return;
+	if (!count_event(tgid))
+		return;
+	count_syscall(number);
+	count_result(result);
+	event->timestamp = bpf_ktime_get_ns();
+	event->pid_tgid = pid_tgid;
+	event->duration = 0;
+	event->result = result;
+	event->number = number;
+	event->entered = 0;
+	event->length[0] = 0;
+	event->length[1] = 0;
+	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	if (is_error(result)) {
+		add_total(TOTAL_ERRORS);
+		count_process(tgid, 0, 1);
+		count_failure(event, tgid);
+	}
+	keep(head, event, is_error(result));
+}
+
+int on_exit(struct raw_arguments *ctx)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct syscall_event *event = in_flight.lookup(&pid_tgid);
+	u32 zero = 0, tgid = pid_tgid >> 32, number;
+	struct plan_head *head = plan.lookup(&zero);
+	struct wanted_syscall *syscall;
+	s64 result = ctx->argument[1];
+
+	if (!head)
+		return 0;
+	if (!event) {
+		if (head->flags & AT_EXIT)
+			count_lone_return(head, ctx->argument[0], pid_tgid, result);
+		return 0;
+	}
+	number = event->number;
+	event->duration = bpf_ktime_get_ns() - event->timestamp;
+	event->result = result;
+	syscall = wanted.lookup(&number);
+	if (syscall)
+		read_blobs(event, syscall, WHEN_RETURNED);
+	if (head->flags & AT_EXIT) {
+		add_total(TOTAL_EVENTS);
+		count_process(tgid, 1, 0);
+		count_syscall(number);
+	}
+	add_total(TOTAL_RETURNS);
+	count_result(result);
+	if (is_error(result)) {
+		add_total(TOTAL_ERRORS);
+		count_process(tgid, 0, 1);
+		count_failure(event, tgid);
+	}
+	keep(head, event, is_error(result));
+	in_flight.delete(&pid_tgid);
+	return 0;
+}

@@ -1,0 +1,152 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""C to bytecode, by BCC. Private to the collection.
+
+BCC is used as a compiler only: what comes out is bytecode and map definitions, which `loader` turns into programs
+without BCC. It runs in a process of its own, so that the memory of LLVM goes away with it and a crash of LLVM is a
+sentence. Compiling one of our programs costs 0.3 s to 1 s on an ordinary machine.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import platform
+import struct
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from .errors import HostError
+from .kernel import MapDefinition, map_definition
+
+_LD_IMM64 = 0x18
+_PSEUDO_MAP_FD = 1
+_SECONDS = 180  # includes a very slow machine; a compile has no business taking longer
+_NO_BCC = 3
+_HEADERS_HINT = "No kernel headers were found; run the playbook nannyapi.diagnostics.setup."
+STAND_IN_HEADERS = Path("/opt/nannyapi/diagnostics/headers")
+
+
+@dataclass(frozen=True)
+class Object:
+    """Compiled functions; a map reference in the bytecode is an index into `maps`."""
+
+    functions: dict[str, bytes]
+    maps: list[MapDefinition]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, bytecode in base64."""
+        code = {name: base64.b64encode(code).decode() for name, code in self.functions.items()}
+        return {"functions": code, "maps": [asdict(definition) for definition in self.maps]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Object:
+        """The inverse of `to_json`."""
+        code = {name: base64.b64decode(text) for name, text in data["functions"].items()}
+        return cls(code, [MapDefinition(**definition) for definition in data["maps"]])
+
+
+def kernel_headers() -> Optional[Path]:
+    """The headers that BCC's prelude is compiled with, or None where BCC must look for itself.
+
+    In this order: what BCC_KERNEL_SOURCE names; those of the running kernel; the stand-in that the role
+    kernel_headers made (its own types come from no header, so another version's serve).
+    """
+    named = os.environ.get("BCC_KERNEL_SOURCE")
+    own = Path("/lib/modules", platform.release(), "build")
+    candidates = [Path(named)] if named else []
+    for path in [*candidates, own, STAND_IN_HEADERS]:
+        if (path / "include" / "linux" / "kconfig.h").exists():
+            return path
+    return None
+
+
+def compile_programs(text: str, functions: tuple[str, ...]) -> Object:
+    """Compiles a program text. Raises HostError with the first lines of what the compiler said."""
+    headers = kernel_headers()
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
+    if headers is not None:
+        environment["BCC_KERNEL_SOURCE"] = str(headers)
+    try:
+        child = subprocess.run(
+            [sys.executable, "-c", f"import importlib; importlib.import_module({__name__!r}).main()"],
+            input=json.dumps({"text": text, "functions": functions}),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=environment,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise HostError(f"BCC did not finish compiling an eBPF program within {_SECONDS} s.") from None
+    if child.returncode == 0:
+        return Object.from_json(json.loads(child.stdout))
+    said = " ".join(line.strip() for line in child.stderr.splitlines() if line.strip())
+    if child.returncode == _NO_BCC:
+        raise HostError(f"{said} {install_hint()}")
+    hint = "" if headers is not None else f" {_HEADERS_HINT}"
+    raise HostError(f"BCC could not compile an eBPF program: {said[:600] or f'status {child.returncode}'}{hint}")
+
+
+def main() -> None:
+    """The child: a request as JSON on standard input, the object as JSON on standard output."""
+    answer = os.dup(1)
+    os.dup2(2, 1)  # whatever LLVM prints is a message, not the answer
+    request = json.load(sys.stdin)
+    try:
+        compiled = _compile(request["text"], tuple(request["functions"]))
+    except ImportError as error:
+        sys.stderr.write(f"{error}.\n")
+        sys.exit(_NO_BCC)
+    except Exception as error:
+        # BCC raises bare Exceptions; what the compiler said is on standard error already.
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
+    with os.fdopen(answer, "w", encoding="ascii") as output:
+        json.dump(compiled.to_json(), output)
+
+
+def _compile(text: str, functions: tuple[str, ...]) -> Object:
+    from bcc import BPF
+
+    module = BPF(text=text)
+    maps: list[MapDefinition] = []
+    code = {name: _relocatable(module.dump_func(name), maps) for name in functions}
+    return Object(code, maps)
+
+
+def install_hint() -> str:
+    """What to do where the Python that runs this has no BCC."""
+    return (
+        f"BCC is not importable by {sys.executable}: run the playbook nannyapi.diagnostics.setup, or install"
+        " python3-bpfcc (Debian, Ubuntu) and set ansible_python_interpreter to the system's /usr/bin/python3."
+    )
+
+
+def _relocatable(code: bytes, maps: list[MapDefinition]) -> bytes:
+    """Replaces the file descriptors of maps in the bytecode by indexes into `maps`, which grows as needed.
+
+    struct bpf_insn: code u8, registers u8 (source in the upper half), offset s16, immediate s32.
+    """
+    result = bytearray(code)
+    for start in range(0, len(code), 8):
+        opcode, registers, _offset, immediate = struct.unpack_from("<BBhi", code, start)
+        if opcode == _LD_IMM64 and registers >> 4 == _PSEUDO_MAP_FD:
+            definition = map_definition(immediate)
+            if definition not in maps:
+                maps.append(definition)
+            struct.pack_into("<i", result, start + 4, maps.index(definition))
+    return bytes(result)
+
+
+def bcc_version() -> Optional[str]:
+    """The version of BCC that this Python imports, or None. Asked in a child, for importing it maps all of LLVM."""
+    command = [sys.executable, "-c", "import bcc; print(bcc.__version__)"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return answer.stdout.strip() if answer.returncode == 0 else None

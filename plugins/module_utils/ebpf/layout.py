@@ -1,0 +1,144 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The structures that programs and user space share. Private to the collection.
+
+They mirror `bpf/*.c` and `bpf/count_and_sample.h`; names and order are the same there, and a test compares sizes with
+those of the compiled maps.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+COMM_BYTES = 16
+BLOB_BYTES = 160
+BLOBS = 2
+MAX_SLICES = 16
+RECORD_BYTES = 256
+KEY_BYTES = 128
+SYSCALLS = 1024
+
+FILTER_TGID, FILTER_UID, FILTER_COMM, AT_EXIT = 1, 2, 4, 8
+READ_STRING, READ_SOCKADDR = 1, 2
+WHEN_ENTERED, WHEN_RETURNED = 0, 1
+WANTED, NEVER_RETURNS = 1, 2
+
+# Index into the map `totals`.
+(
+    TOTAL_EVENTS,
+    TOTAL_OWN,
+    TOTAL_CAPTURED,
+    TOTAL_OTHER_PROCESS,
+    TOTAL_OTHER_FAILURE,
+    TOTAL_NOT_PAIRED,
+    TOTAL_COMPAT,
+    TOTAL_ERRORS,
+    TOTAL_RETURNS,
+) = range(9)
+
+u8, u32, u64 = ctypes.c_uint8, ctypes.c_uint32, ctypes.c_uint64
+s32, s64 = ctypes.c_int32, ctypes.c_int64
+Comm = ctypes.c_char * COMM_BYTES
+
+
+class PlanHead(ctypes.Structure):
+    """`struct plan_head`; times in nanoseconds of the monotonic clock."""
+
+    _fields_ = [
+        ("started", u64),
+        ("slice", u64),
+        ("comm", u64 * 2),
+        ("mask", u64 * 2),
+        ("flags", u32),
+        ("tgid", u32),
+        ("uid", u32),
+        ("slices", u32),
+        ("ordinary", u32),
+        ("erroneous", u32),
+        ("burst", u32),
+        ("cpus", u32),
+    ]
+
+
+class TracepointPlan(ctypes.Structure):
+    """`struct tracepoint_plan`."""
+
+    _fields_ = [("head", PlanHead), ("counts", u32), ("record", u32), ("blob", u32 * BLOBS), ("relative", u32 * BLOBS)]
+
+
+class BlobPlan(ctypes.Structure):
+    """`struct blob_plan`."""
+
+    _fields_ = [("how", u8), ("argument", u8), ("length", u8), ("when", u8)]
+
+
+class WantedSyscall(ctypes.Structure):
+    """`struct wanted_syscall`."""
+
+    _fields_ = [("wanted", u32), ("blob", BlobPlan * BLOBS)]
+
+
+class Cursor(ctypes.Structure):
+    """`struct cursor`; the duration in nanoseconds."""
+
+    _fields_ = [("slowest", u64), ("ordinary", u32), ("erroneous", u32)]
+
+
+class ProcessKey(ctypes.Structure):
+    """`struct process_key`."""
+
+    _fields_ = [("tgid", u32), ("comm", Comm)]
+
+
+class ProcessCount(ctypes.Structure):
+    """`struct process_count`."""
+
+    _fields_ = [("count", u64), ("errors", u64)]
+
+
+class FailureKey(ctypes.Structure):
+    """`struct failure_key`."""
+
+    _fields_ = [("tgid", u32), ("number", u32), ("error", s32), ("unused", u32), ("key", ctypes.c_ubyte * KEY_BYTES)]
+
+
+class FailureCount(ctypes.Structure):
+    """`struct failure_count`."""
+
+    _fields_ = [("count", u64), ("comm", Comm)]
+
+
+class TracepointEvent(ctypes.Structure):
+    """`struct tracepoint_event`; nanoseconds of the monotonic clock."""
+
+    _fields_ = [
+        ("timestamp", u64),
+        ("pid_tgid", u64),
+        ("comm", Comm),
+        ("length", s32 * BLOBS),
+        ("record", ctypes.c_ubyte * RECORD_BYTES),
+        ("blob", (ctypes.c_ubyte * BLOB_BYTES) * BLOBS),
+    ]
+
+
+class SyscallEvent(ctypes.Structure):
+    """`struct syscall_event`; nanoseconds, the timestamp of the monotonic clock and at entry."""
+
+    _fields_ = [
+        ("timestamp", u64),
+        ("pid_tgid", u64),
+        ("duration", u64),
+        ("result", s64),
+        ("argument", u64 * 6),
+        ("comm", Comm),
+        ("number", u32),
+        ("entered", u32),
+        ("length", s32 * BLOBS),
+        ("blob", (ctypes.c_ubyte * BLOB_BYTES) * BLOBS),
+    ]
+
+
+def text(raw: bytes) -> str:
+    """A C string's text, whatever its bytes."""
+    return raw.split(b"\0")[0].decode("utf-8", "replace")

@@ -1,0 +1,88 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bytecode to loaded, attached programs. Private to the collection.
+
+Every probe gets maps of its own, but for those that it is given to share. Nothing is pinned: what is loaded lives as
+long as this object, and at most as long as this process.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Optional
+
+from . import kernel
+from .compiler import Object
+from .kernel import Map
+
+_LD_IMM64 = 0x18
+_PSEUDO_MAP_FD = 1
+
+
+class LoadedObject:
+    """An object's maps and the programs loaded from it. Use as a context manager, or call `close`."""
+
+    def __init__(self, compiled: Object, shared: Mapping[str, Map], sizes: Mapping[str, int]) -> None:
+        """`shared`: maps by name that already exist; `sizes`: numbers of entries that are known only now."""
+        self._compiled = compiled
+        self._attached: list[int] = []
+        self._programs: dict[str, int] = {}
+        self._owned: list[Map] = []
+        self.maps: dict[str, Map] = {}
+        try:
+            for definition in compiled.maps:
+                if definition.name in shared:
+                    self.maps[definition.name] = shared[definition.name]
+                    continue
+                entries = sizes.get(definition.name, definition.max_entries)
+                self.maps[definition.name] = Map(replace(definition, max_entries=entries))
+                self._owned.append(self.maps[definition.name])
+        except BaseException:
+            self.close()
+            raise
+
+    def load(self, function: str, kind: int) -> int:
+        """The program's file descriptor. Raises HostError."""
+        if function not in self._programs:
+            code = self._relocated(self._compiled.functions[function])
+            self._programs[function] = kernel.load_program(kind, function, code)
+        return self._programs[function]
+
+    def attach_raw_tracepoint(self, name: str, function: str) -> None:
+        """Raises HostError where it cannot be loaded, OSError where it cannot be attached."""
+        self._attached.append(kernel.open_raw_tracepoint(name, self.load(function, kernel.PROG_RAW_TRACEPOINT)))
+
+    def attach_tracepoint(self, identifier: int, function: str) -> None:
+        """Raises HostError where it cannot be loaded, OSError where it cannot be attached."""
+        self._attached.append(kernel.open_tracepoint(identifier, self.load(function, kernel.PROG_TRACEPOINT)))
+
+    def missed(self) -> Optional[int]:
+        """How often the kernel skipped one of the programs as it was already running there; None: it cannot tell."""
+        counts = [kernel.recursion_misses(program) for program in self._programs.values()]
+        return None if None in counts else sum(count or 0 for count in counts)
+
+    def detach(self) -> None:
+        """Stops all events; the maps stay readable."""
+        while self._attached:
+            os.close(self._attached.pop())
+
+    def close(self) -> None:
+        """Detaches and frees everything; may be called twice."""
+        self.detach()
+        while self._programs:
+            os.close(self._programs.popitem()[1])
+        for owned in self._owned:
+            owned.close()
+
+    def _relocated(self, code: bytes) -> bytes:
+        result = bytearray(code)
+        for start in range(0, len(code), 8):
+            opcode, registers, _offset, index = struct.unpack_from("<BBhi", code, start)
+            if opcode == _LD_IMM64 and registers >> 4 == _PSEUDO_MAP_FD:
+                name = self._compiled.maps[index].name
+                struct.pack_into("<i", result, start + 4, self.maps[name].fd)
+        return bytes(result)

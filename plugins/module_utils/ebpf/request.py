@@ -1,0 +1,151 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Program requests, checked. Private to the collection.
+
+A request is the protocol's `ebpf_programs` entry as plain data. What is wrong with it is said in a sentence that a
+model can act on.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from .errors import RequestError
+
+TYPES = ("tracepoint", "kprobe", "kretprobe")
+FILTERS = ("pid", "comm", "uid")
+MIN_SECONDS, MAX_SECONDS = 1, 300
+_COMM_BYTES = 15  # TASK_COMM_LEN without its terminator
+_INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What an event must match; None where anything does. `comm` may end in `*`."""
+
+    pid: Optional[int] = None
+    comm: Optional[str] = None
+    uid: Optional[int] = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The filters that are set."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class ProgramRequest:
+    """One program to run: seconds for `duration`."""
+
+    name: str
+    type: str
+    target: str
+    duration: float
+    filters: Filters
+    description: str = ""
+
+
+def parse_request(data: Any, max_seconds: float = MAX_SECONDS) -> ProgramRequest:
+    """Checks one entry of `ebpf_programs`. Raises RequestError."""
+    if not isinstance(data, dict):
+        raise RequestError(f"A program is an object with name, type, target and duration, not {data!r:.60}.")
+    kind, target = _kind_and_target(data.get("type"), data.get("target"))
+    name = data.get("name") or target
+    if not isinstance(name, str) or len(name) > 80:
+        raise RequestError("A program's name is a text of at most 80 characters.")
+    return ProgramRequest(
+        name=name,
+        type=kind,
+        target=target,
+        duration=_duration(data.get("duration"), max_seconds),
+        filters=_filters(data.get("filters")),
+        description=str(data.get("description") or ""),
+    )
+
+
+def _kind_and_target(kind: Any, target: Any) -> tuple[str, str]:
+    if not isinstance(target, str) or not target.strip():
+        raise RequestError("A program needs a target: a kernel function, or category/event for a tracepoint.")
+    target = target.strip()
+    prefix, colon, rest = target.partition(":")
+    if colon and prefix in TYPES:
+        kind, target = kind or prefix, rest
+    if kind not in TYPES:
+        raise RequestError(f"The program type {kind!r} is not known; known are {', '.join(TYPES)}.")
+    if kind == "tracepoint":
+        target = target.replace(":", "/", 1) if "/" not in target else target
+        if "/" not in target:
+            raise RequestError(
+                f"A tracepoint's target is category/event, such as syscalls/sys_enter_openat, not {target!r}."
+            )
+    return kind, target
+
+
+def _duration(value: Any, max_seconds: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise RequestError(f"A duration is a number of seconds, {MIN_SECONDS} to {max_seconds:g}, not {value!r}.")
+    try:
+        seconds = float(value)
+    except ValueError:
+        raise RequestError(f"A duration is a number of seconds, not {value!r:.40}.") from None
+    if not MIN_SECONDS <= seconds <= max_seconds:
+        raise RequestError(
+            f"A duration of {value} s is outside of what is traced, {MIN_SECONDS} to {max_seconds:g} s;"
+            " 10 to 30 is the usual range."
+        )
+    return seconds
+
+
+def _filters(value: Any) -> Filters:
+    if value is None or value == {}:
+        return Filters()
+    if not isinstance(value, dict):
+        raise RequestError(f'Filters are an object such as {{"comm": "curl", "pid": 1234}}, not {value!r:.60}.')
+    unknown = sorted(str(name) for name in value if name not in FILTERS)
+    if unknown:
+        raise RequestError(f"No filter is called {', '.join(unknown)}; known are {', '.join(FILTERS)}.")
+    return Filters(pid=_pid(value.get("pid")), comm=_comm(value.get("comm")), uid=_number("uid", value.get("uid"), 0))
+
+
+def _number(name: str, value: Any, least: int) -> Optional[int]:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not str(value).strip().isdigit() or not least <= int(value) < 2**32:
+        raise RequestError(f"The filter {name} is a number from {least}, not {value!r:.40}.")
+    return int(value)
+
+
+def _comm(value: Any) -> Optional[str]:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value or "\0" in value or value == "*":
+        raise RequestError(f'The filter comm is a process name such as "curl" or "post*", not {value!r:.40}.')
+    encoded = value.encode()
+    if value.endswith("*") and len(encoded) > _COMM_BYTES:
+        return encoded[:_COMM_BYTES].decode("utf-8", "ignore") + "*"
+    # The kernel keeps 15 bytes of a name: a longer one is meant by its first 15.
+    return encoded[:_COMM_BYTES].decode("utf-8", "ignore")
+
+
+def _pid(value: Any) -> Optional[int]:
+    pid = _number("pid", value, 1)
+    if pid is None:
+        return None
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        raise RequestError(
+            f"No process has the pid {pid} now, so a filter on it would only ever count nothing. List the processes"
+            " (ps -eo pid,comm) and ask again."
+        ) from None
+    group = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("Tgid:"))
+    if group != pid:
+        raise RequestError(f"{pid} is a thread of the process {group}; the filter pid takes the process: {group}.")
+    if os.stat("/proc/self/ns/pid").st_ino != _INITIAL_PID_NAMESPACE:
+        raise RequestError(
+            "This runs inside a PID namespace (a container), where pids differ from the kernel's: filter by comm."
+        )
+    return pid

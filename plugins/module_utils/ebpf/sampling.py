@@ -1,0 +1,138 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the plans of all ways of attaching share: filters, and how the sample is spread. Private to the collection."""
+
+from __future__ import annotations
+
+import struct
+import time
+from typing import Any, Callable, Optional
+
+from . import kernel, layout
+from .kernel import Map
+from .request import Filters, ProgramRequest
+
+_ZERO = struct.pack("=I", 0)
+_MAX_SLOTS = 4096  # of a program's sample in the kernel, over all CPUs
+_PER_SLICE = (4, 4)  # slots for ordinary and for failed events, per CPU and slice; one more is for the slowest
+_BURST = 32  # slots per CPU for what a slice has no room for
+
+
+def plan_head(request: ProgramRequest, flags: int = 0) -> layout.PlanHead:
+    """Filters and sampling of a request. The window begins now."""
+    head = layout.PlanHead()
+    head.flags = flags
+    _set_filters(head, request.filters)
+    head.ordinary, head.erroneous = _PER_SLICE
+    head.cpus = kernel.possible_cpus()
+    head.slices = max(1, min(layout.MAX_SLICES, _MAX_SLOTS // (head.cpus * (sum(_PER_SLICE) + 1))))
+    head.burst = _BURST
+    head.started = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    head.slice = int(request.duration * 1e9) // head.slices
+    return head
+
+
+def _set_filters(head: layout.PlanHead, filters: Filters) -> None:
+    if filters.pid is not None:
+        head.flags |= layout.FILTER_TGID
+        head.tgid = filters.pid
+    if filters.uid is not None:
+        head.flags |= layout.FILTER_UID
+        head.uid = filters.uid
+    if filters.comm is not None:
+        prefix = filters.comm.endswith("*")
+        wanted = (filters.comm[:-1] if prefix else filters.comm).encode()
+        # An exact name ends in zeros, which are compared too; a prefix says nothing of what follows it.
+        compared = len(wanted) if prefix else layout.COMM_BYTES
+        head.flags |= layout.FILTER_COMM
+        head.comm[:] = struct.unpack("=2Q", wanted.ljust(layout.COMM_BYTES, b"\0"))
+        head.mask[:] = struct.unpack("=2Q", (b"\xff" * compared).ljust(layout.COMM_BYTES, b"\0"))
+
+
+def sample_slots(head: layout.PlanHead) -> int:
+    """How many events the sample has room for."""
+    return int(head.cpus * (head.slices * (head.ordinary + head.erroneous + 1) + head.burst))
+
+
+def write_plan(maps: dict[str, Map], plan: Any) -> None:
+    """Puts a plan into the map `plan`."""
+    maps["plan"].update(_ZERO, bytes(plan))
+
+
+def total(maps: dict[str, Map], which: int) -> int:
+    """One of the counters of `totals`, over all CPUs."""
+    return sum(struct.unpack("=Q", value)[0] for value in maps["totals"].values(struct.pack("=I", which)))
+
+
+def read_sample(maps: dict[str, Map], head: layout.PlanHead, decode: Callable[[bytes], Any]) -> list[Any]:
+    """The events of the sample, decoded, in no order."""
+    return [decode(value) for slot in _used(maps, head) for value in maps["sample"].values(struct.pack("=I", slot))]
+
+
+def _used(maps: dict[str, Map], head: layout.PlanHead) -> list[int]:
+    """The slots that hold an event, as `slot_of` in bpf/count_and_sample.h gives them out."""
+
+    def cursors(index: int) -> list[layout.Cursor]:
+        return [layout.Cursor.from_buffer_copy(raw) for raw in maps["cursors"].values(struct.pack("=I", index))]
+
+    per_slice = head.ordinary + head.erroneous + 1
+    used: list[int] = []
+    for index in range(head.slices):
+        for cpu, cursor in enumerate(cursors(index)):
+            first = (cpu * head.slices + index) * per_slice
+            used += range(first, first + cursor.ordinary)
+            used += range(first + head.ordinary, first + head.ordinary + cursor.erroneous)
+            used += [first + per_slice - 1] if cursor.slowest else []
+    for cpu, cursor in enumerate(cursors(layout.MAX_SLICES)):
+        first = head.cpus * head.slices * per_slice + cpu * head.burst
+        used += range(first, first + cursor.ordinary)
+    return used
+
+
+def processes(maps: dict[str, Map]) -> list[dict[str, Any]]:
+    """Counts by process, the busiest first."""
+    found = []
+    for raw in maps["by_process"]:
+        key = layout.ProcessKey.from_buffer_copy(raw)
+        counts = [layout.ProcessCount.from_buffer_copy(value) for value in maps["by_process"].values(raw)]
+        entry = {
+            "process_id": key.tgid,
+            "process_name": layout.text(key.comm),
+            "count": sum(count.count for count in counts),
+            "errors": sum(count.errors for count in counts),
+        }
+        if entry["count"] or entry["errors"]:
+            found.append(entry)
+    return sorted(found, key=lambda entry: (-entry["count"], -entry["errors"], entry["process_id"]))
+
+
+def epoch_offset() -> int:
+    """Nanoseconds to add to the kernel's monotonic clock to get nanoseconds since the Unix epoch."""
+    return time.time_ns() - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
+def spread(events: list[dict[str, Any]], limit: Optional[int]) -> list[dict[str, Any]]:
+    """At most `limit` events in order of time: failures and the slowest before others, each kind spread over time."""
+    ordered = sorted(events, key=lambda event: int(event["timestamp"]))
+    if limit is None or len(ordered) <= limit:
+        return ordered
+    failed = [event for event in ordered if "error" in event["data"]]
+    others = [event for event in ordered if "error" not in event["data"]]
+    slowest = sorted(others, key=lambda event: -event["data"].get("duration_us", 0))[: max(1, limit // 10)]
+    rest = [event for event in others if event not in slowest]
+    chosen = _every(failed, max(limit // 2, limit - len(others)))
+    chosen += slowest[: limit - len(chosen)]
+    chosen += _every(rest, limit - len(chosen))
+    return sorted(chosen, key=lambda event: int(event["timestamp"]))
+
+
+def _every(events: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
+    """At most `limit` of the events, evenly chosen, the first and the last among them."""
+    if limit <= 0:
+        return []
+    if len(events) <= limit:
+        return list(events)
+    if limit == 1:
+        return [events[0]]
+    return [events[round(index * (len(events) - 1) / (limit - 1))] for index in range(limit)]

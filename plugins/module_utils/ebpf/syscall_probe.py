@@ -1,0 +1,249 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A probe on system calls: entry together with exit. Private to the collection."""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from collections import Counter
+from typing import Any, Optional
+
+from . import decode, layout, sampling
+from .bundle import Bundle
+from .errors import HostError
+from .kernel import Map
+from .loader import LoadedObject
+from .request import ProgramRequest
+from .targets import Syscall, SyscallTarget
+from .tracefs import Field
+
+SOURCE, FUNCTIONS = "syscall.c", ("on_enter", "on_exit")
+_DESCRIBED_CALLS = 8  # with more system calls than this, what arguments point to is not read: it costs too much
+_LISTED = 100
+
+
+class SyscallProbe:
+    """One request's programs, maps and, in the end, result."""
+
+    def __init__(self, request: ProgramRequest, target: SyscallTarget, bundle: Bundle) -> None:
+        """`bundle`: for what is known about system calls."""
+        self.attached_to = ["raw_tracepoint:sys_enter", "raw_tracepoint:sys_exit"]
+        self._target = target
+        self._known = bundle.data("syscalls.json")
+        self._calls = {call.number: call for call in target.syscalls}
+        self._read: dict[int, list[tuple[str, bool]]] = {}  # number → per blob, its name and whether it is an address
+        self._head = sampling.plan_head(request, layout.AT_EXIT if target.at_exit else 0)
+        self._loaded: Optional[LoadedObject] = None
+
+    def attach(self, loaded: LoadedObject, head: layout.PlanHead) -> None:
+        """Writes the plan and attaches. Raises HostError, OSError."""
+        self._loaded, self._head = loaded, head
+        sampling.write_plan(loaded.maps, head)
+        numbers = range(layout.SYSCALLS) if self._target.every else sorted(self._calls)
+        for number in numbers:
+            wanted = self._wanted(number)
+            loaded.maps["wanted"].update(struct.pack("=I", number), bytes(wanted))
+        # The exit first: a call that enters before the exit is watched would look like one that never returns.
+        loaded.attach_raw_tracepoint("sys_exit", "on_exit")
+        loaded.attach_raw_tracepoint("sys_enter", "on_enter")
+
+    def plan(self) -> layout.PlanHead:
+        """The plan's shared part, for the size of the sample."""
+        return self._head
+
+    def _wanted(self, number: int) -> layout.WantedSyscall:
+        wanted = layout.WantedSyscall()
+        call = self._calls.get(number)
+        never = call is not None and call.name in self._known["never_return"]
+        wanted.wanted = layout.NEVER_RETURNS if never else layout.WANTED
+        if call is not None and call.format is not None and len(self._calls) <= _DESCRIBED_CALLS:
+            for blob, (argument, plan) in zip(wanted.blob, self._blobs(call)):
+                blob.how, blob.argument, blob.length, blob.when = plan
+                self._read.setdefault(number, []).append((argument, plan[0] == layout.READ_SOCKADDR))
+        return wanted
+
+    def _blobs(self, call: Syscall) -> list[tuple[str, tuple[int, int, int, int]]]:
+        """Which arguments point to something worth reading: shown name, then how, argument, length, when."""
+        arguments = _arguments(call)
+        positions = {field.name: index for index, field in enumerate(arguments)}
+        address = self._known["addresses"].get(call.name)
+        blobs = []
+        for index, field in enumerate(arguments):
+            if field.type == "const char *" and field.name in self._known["paths"]:
+                blobs.append((field.name, (layout.READ_STRING, index, 0, layout.WHEN_ENTERED)))
+            elif address and field.name == address["argument"] and address["length"] in positions:
+                when = layout.WHEN_RETURNED if address["filled"] else layout.WHEN_ENTERED
+                plan = (layout.READ_SOCKADDR, index, positions[address["length"]], when)
+                blobs.append((address["shown"], plan))
+        return blobs[: layout.BLOBS]
+
+    def result(self, epoch_offset: int, max_events: int) -> dict[str, Any]:
+        """What was counted and captured, as the protocol's keys and ours; to be called after detaching."""
+        loaded = self._require_loaded()
+        maps = loaded.maps
+        events = sampling.read_sample(maps, self._head, layout.SyscallEvent.from_buffer_copy)
+        captured = sampling.total(maps, layout.TOTAL_CAPTURED)
+        carried = sampling.spread([self._event(event, epoch_offset) for event in events], max_events)
+        missed = loaded.missed()
+        listed = sampling.processes(maps)
+        pending = self._in_flight(maps["in_flight"], epoch_offset)
+        return {
+            "event_count": sampling.total(maps, layout.TOTAL_EVENTS),
+            "events": carried,
+            "exact": missed == 0 or missed is None,  # before 5.12 the kernel skips no raw tracepoint program
+            "missed": missed or 0,
+            "own_events": sampling.total(maps, layout.TOTAL_OWN),
+            "events_not_carried": captured - len(carried),
+            "by_process": listed[:_LISTED],
+            "by_process_other": sampling.total(maps, layout.TOTAL_OTHER_PROCESS)
+            + sum(entry["count"] for entry in listed[_LISTED:]),
+            "by_result": _results(maps["by_result"]),
+            "failures": self._failures(maps["failures"]),
+            "failures_other": sampling.total(maps, layout.TOTAL_OTHER_FAILURE),
+            "by_syscall": self._counts(maps["by_syscall"]),
+            "in_flight": pending,
+            "notes": self._notes(maps),
+        }
+
+    def _require_loaded(self) -> LoadedObject:
+        if self._loaded is None:
+            raise HostError("The probe was read before it was attached.")
+        return self._loaded
+
+    def _name(self, number: int) -> str:
+        call = self._calls.get(number)
+        return call.name if call else f"syscall_{number}"
+
+    def _event(self, event: layout.SyscallEvent, epoch_offset: int) -> dict[str, Any]:
+        prefix = "sys_exit_" if self._target.at_exit else "sys_enter_"
+        data = self._data(event)
+        if event.entered:
+            data["duration_us"] = round(event.duration / 1000, 1)
+        returned = event.entered == 0 or event.duration > 0
+        if returned:
+            data.update(decode.result(event.result, self._name(event.number) in self._known["pointers"]))
+        at = event.timestamp + (event.duration if self._target.at_exit else 0)
+        return {
+            "timestamp": at + epoch_offset,
+            "process_id": event.pid_tgid >> 32,
+            "process_name": layout.text(event.comm),
+            "thread_id": event.pid_tgid & 0xFFFFFFFF,
+            "event_type": prefix + self._name(event.number),
+            "data": data,
+        }
+
+    def _data(self, event: layout.SyscallEvent) -> dict[str, Any]:
+        """The arguments by name, what they point to as text."""
+        call = self._calls.get(event.number)
+        if not event.entered:
+            return {"note": "entered before the trace began, so its arguments are not known"}
+        arguments = _arguments(call) if call else []
+        data: dict[str, Any] = {
+            field.name: decode.argument(field.type, value) for field, value in zip(arguments, event.argument)
+        }
+        for index, (name, is_address) in enumerate(self._read.get(event.number, [])):
+            self._add_blob(data, call, event, index, name, is_address)
+        return data
+
+    def _add_blob(
+        self,
+        data: dict[str, Any],
+        call: Optional[Syscall],
+        event: layout.SyscallEvent,
+        index: int,
+        name: str,
+        is_address: bool,
+    ) -> None:
+        length, raw = event.length[index], bytes(event.blob[index])
+        pointer = self._known["addresses"][call.name]["argument"] if is_address and call else name
+        if data.get(pointer) == "0x0":
+            data[pointer] = None
+            return
+        data.pop(pointer, None)
+        if length < 0:
+            data[name] = f"(unreadable: {decode.error_name(-length)})"
+        elif is_address:
+            address = decode.socket_address(raw[:length])
+            data[name], data["family"] = address["address"], address["family"]
+        else:
+            data[name] = decode.string(raw[:length], layout.BLOB_BYTES)
+
+    def _failures(self, failures: Map) -> list[dict[str, Any]]:
+        found = []
+        for raw in failures:
+            key = layout.FailureKey.from_buffer_copy(raw)
+            counts = [layout.FailureCount.from_buffer_copy(value) for value in failures.values(raw)]
+            read = self._read.get(key.number, [])
+            start = bytes(key.key)
+            shown = ""
+            if any(start):
+                is_address = bool(read) and read[0][1]
+                shown = decode.socket_address(start)["address"] if is_address else decode.string(start, len(start))
+            found.append(
+                {
+                    "process_id": key.tgid,
+                    "process_name": next((layout.text(count.comm) for count in counts if count.count), ""),
+                    "syscall": self._name(key.number),
+                    "error": decode.error_name(key.error),
+                    "key": shown,
+                    "count": sum(count.count for count in counts),
+                }
+            )
+        return sorted(found, key=lambda entry: (-entry["count"], entry["process_id"], entry["key"]))[:_LISTED]
+
+    def _counts(self, counts: Map) -> dict[str, int]:
+        totals = Counter(
+            {
+                self._name(number): sum(
+                    struct.unpack("=Q", value)[0] for value in counts.values(struct.pack("=I", number))
+                )
+                for number in (range(layout.SYSCALLS) if self._target.every else sorted(self._calls))
+            }
+        )
+        return {name: count for name, count in totals.most_common() if count}
+
+    def _in_flight(self, pending: Map, epoch_offset: int) -> dict[str, Any]:
+        """What entered and had not returned; a thread that is gone took its call with it."""
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        events = []
+        for key in pending:
+            for raw in pending.values(key):
+                event = layout.SyscallEvent.from_buffer_copy(raw)
+                if not os.path.exists(f"/proc/{event.pid_tgid >> 32}/task/{event.pid_tgid & 0xFFFFFFFF}"):
+                    continue
+                shown = self._event(event, epoch_offset)
+                shown["data"].pop("duration_us", None)
+                shown["data"]["elapsed_us"] = round((now - event.timestamp) / 1000, 1)
+                events.append(shown)
+        events.sort(key=lambda event: int(event["timestamp"]))
+        return {"count": len(events), "events": events[:20]}
+
+    def _notes(self, maps: dict[str, Map]) -> list[str]:
+        notes = []
+        compat = sampling.total(maps, layout.TOTAL_COMPAT)
+        if compat:
+            notes.append(f"{compat} calls of 32-bit programs, whose numbers mean other calls, are not counted.")
+        lost = sampling.total(maps, layout.TOTAL_NOT_PAIRED)
+        if lost:
+            notes.append(f"{lost} calls were counted, but more were under way than fit: their results are not known.")
+        return notes
+
+
+def _arguments(call: Syscall) -> list[Field]:
+    """The fields of a system call's tracepoint that are its arguments, in order."""
+    if call.format is None:
+        return []
+    return [field for field in call.format.fields if field.name not in ("__syscall_nr", "nr")]
+
+
+def _results(by_result: Map) -> dict[str, int]:
+    """`ok` and each errno by name, the most frequent first."""
+    counts: Counter[str] = Counter()
+    for key in by_result:
+        code = struct.unpack("=q", key)[0]
+        count = sum(struct.unpack("=Q", value)[0] for value in by_result.values(key))
+        counts[decode.error_name(code) if code else "ok"] += count
+    return dict(counts.most_common())

@@ -1,0 +1,151 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a request's target to what is attached. Private to the collection."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import platform
+from dataclasses import dataclass
+from typing import Optional
+
+from . import tracefs
+from .bundle import Bundle
+from .errors import HostError, RequestError
+from .request import ProgramRequest
+from .tracefs import Format
+
+_ENTER, _EXIT = "sys_enter_", "sys_exit_"
+
+
+@dataclass(frozen=True)
+class Syscall:
+    """A system call of this kernel: its number, and what its tracepoint says of its arguments."""
+
+    name: str
+    number: int
+    format: Optional[Format]  # None where the kernel describes it not
+
+
+@dataclass(frozen=True)
+class SyscallTarget:
+    """System calls, at entry or at exit. `every`: all there are, also those that the kernel does not describe."""
+
+    event: str
+    syscalls: tuple[Syscall, ...]
+    at_exit: bool
+    every: bool
+
+
+@dataclass(frozen=True)
+class TracepointTarget:
+    """Any other tracepoint."""
+
+    event: str
+    format: Format
+
+
+class Targets:
+    """Resolves targets on this host. Reads tracefs once for each instance."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._known = bundle.data("targets.json")
+        self._syscalls = bundle.data("syscalls.json")
+        numbers = bundle.data("syscall_numbers.json")
+        if platform.machine() not in numbers:
+            raise HostError(f"The system calls of {platform.machine()} are not known; known: {', '.join(numbers)}.")
+        self.numbers: dict[str, int] = numbers[platform.machine()]
+        self._events: Optional[list[str]] = None
+
+    def resolve(self, request: ProgramRequest) -> SyscallTarget | TracepointTarget:
+        """What a request attaches to. Raises RequestError with what would work instead, or HostError."""
+        if request.type != "tracepoint":
+            raise RequestError(self._function_advice(request))
+        category, _slash, event = request.target.partition("/")
+        if category == "raw_syscalls" and event in ("sys_enter", "sys_exit"):
+            return self._all_syscalls(event, event == "sys_exit")
+        if any(sign in request.target for sign in "*?["):
+            return self._wildcard(request.target, category, event)
+        found = self._format(request.target)
+        if category == "syscalls":
+            at_exit = event.startswith(_EXIT)
+            return SyscallTarget(event, (self._syscall(event),), at_exit, every=False)
+        return TracepointTarget(event, found)
+
+    def _format(self, target: str) -> Format:
+        category, _slash, event = target.partition("/")
+        valid = all(part.replace("_", "").replace("-", "").isalnum() for part in (category, event))
+        found = tracefs.read_format(category, event) if valid else None
+        if found is None:
+            raise RequestError(f"This kernel has no tracepoint {target}.{self._suggestion(target)}")
+        if category == "ftrace" or not found.identifier:
+            raise RequestError(f"{target} describes a record of ftrace itself; no program can be attached to it.")
+        return found
+
+    def _listed(self) -> list[str]:
+        if self._events is None:
+            self._events = tracefs.events()
+        return self._events
+
+    def _suggestion(self, target: str) -> str:
+        """Up to five tracepoints whose names are close, as a sentence."""
+        listed = self._listed()
+        event = target.rpartition("/")[2]
+        same_event = [name for name in listed if name.rpartition("/")[2] == event]
+        close = same_event + difflib.get_close_matches(target, listed, n=5, cutoff=0.6)
+        close += [name for name in listed if event and event in name.rpartition("/")[2]]
+        distinct = list(dict.fromkeys(close))[:5]
+        return f" The closest names are {', '.join(distinct)}." if distinct else " No name comes close."
+
+    def _syscall(self, event: str) -> Syscall:
+        name = event[len(_EXIT if event.startswith(_EXIT) else _ENTER) :]
+        name = self._syscalls["names"].get(name, name)
+        if name not in self.numbers:
+            raise RequestError(
+                f"The number of the system call {name} is not known here; trace raw_syscalls/sys_enter instead."
+            )
+        described = tracefs.read_format("syscalls", _ENTER + event[len(_EXIT if event.startswith(_EXIT) else _ENTER) :])
+        return Syscall(name, self.numbers[name], described)
+
+    def _all_syscalls(self, event: str, at_exit: bool) -> SyscallTarget:
+        return SyscallTarget(event, self._matching(_ENTER + "*"), at_exit, every=True)
+
+    def _matching(self, pattern: str) -> tuple[Syscall, ...]:
+        names = [name.rpartition("/")[2] for name in self._listed() if name.startswith("syscalls/")]
+        found = []
+        for name in fnmatch.filter(names, pattern):
+            try:
+                found.append(self._syscall(name))
+            except RequestError:
+                continue  # newer than our table: counted by its number where every system call is asked for
+        return tuple(found)
+
+    def _wildcard(self, target: str, category: str, event: str) -> SyscallTarget:
+        if category != "syscalls" or not event.startswith(("sys_enter_", "sys_exit_")):
+            raise RequestError(
+                f"A wildcard is possible in syscalls/sys_enter_… and syscalls/sys_exit_… only, not in {target}: name"
+                f" each tracepoint in a program of its own.{self._suggestion(target.replace('*', ''))}"
+            )
+        at_exit = event.startswith(_EXIT)
+        if event in ("sys_enter_*", "sys_exit_*"):
+            return self._all_syscalls("sys_exit" if at_exit else "sys_enter", at_exit)
+        found = self._matching(event)
+        if not found:
+            raise RequestError(f"No system call of this kernel matches {target}.{self._suggestion(target)}")
+        return SyscallTarget(event, found, at_exit, every=False)
+
+    def _function_advice(self, request: ProgramRequest) -> str:
+        """The sentence for a kprobe or kretprobe, with the tracepoints of this kernel that come nearest."""
+        nearest = [name for name in self._known["stand_ins"].get(request.target, []) if name in self._listed()]
+        if not nearest:
+            matches = difflib.get_close_matches(
+                request.target, [name.rpartition("/")[2] for name in self._listed()], n=3, cutoff=0.6
+            )
+            nearest = [name for name in self._listed() if name.rpartition("/")[2] in matches][:3]
+        advice = f" Nearest to it: {', '.join(f'tracepoint {name}' for name in nearest)}." if nearest else ""
+        return (
+            f"A {request.type} on {request.target} was not attached: this version of the collection traces tracepoints"
+            f" only.{advice}"
+        )

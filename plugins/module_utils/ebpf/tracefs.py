@@ -1,0 +1,131 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tracepoints as the kernel describes them under tracefs. Private to the collection.
+
+Format of the `format` files: Documentation/trace/events.rst.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional
+
+from .errors import HostError
+
+_MOUNTS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+_FIELD = re.compile(
+    r"^\s*field:(?P<declaration>[^;]+);\s*offset:(?P<offset>\d+);\s*size:(?P<size>\d+);\s*signed:(?P<signed>[01]);",
+    re.MULTILINE,
+)
+_DECLARATION = re.compile(r"^(?P<type>.*?)\s*\b(?P<name>\w+)\s*(?P<array>\[[^\]]*\])?$")
+_SYMBOLIC = re.compile(r"__print_symbolic\(REC->(\w+),((?:\s*\{[^{}]*\},?)+)\)")
+_PAIR = re.compile(r"\{\s*([^,{}]+?)\s*,\s*\"([^\"]*)\"\s*\}")
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a tracepoint's record; offset and size in bytes."""
+
+    name: str
+    type: str  # the C type, with `[n]` where it is an array
+    offset: int
+    size: int
+    signed: bool
+
+    @property
+    def is_location(self) -> bool:
+        """The field says where in the record the real data is."""
+        return self.type.startswith(("__data_loc", "__rel_loc"))
+
+    @property
+    def is_relative(self) -> bool:
+        """As `is_location`, the offset counted from the field's own end."""
+        return self.type.startswith("__rel_loc")
+
+    @property
+    def is_array(self) -> bool:
+        """The field is an array inside the record."""
+        return self.type.endswith("]") and not self.is_location
+
+
+@dataclass(frozen=True)
+class Format:
+    """What the kernel says of a tracepoint."""
+
+    category: str
+    event: str
+    identifier: int
+    fields: tuple[Field, ...]  # without the common ones
+    symbols: dict[str, dict[int, str]] = field(default_factory=dict)  # field → value → name
+
+    @property
+    def record_size(self) -> int:
+        """Bytes of the record's fixed part."""
+        return max((field.offset + field.size for field in self.fields), default=8)
+
+
+def mount_point() -> Optional[Path]:
+    """Where tracefs is mounted, or None."""
+    for path in _MOUNTS:
+        try:
+            if (path / "events").is_dir():
+                return path
+        except OSError:
+            continue  # not ours to read: capability says why
+    return None
+
+
+def tracefs() -> Path:
+    """Where tracefs is mounted. Raises HostError with what to do."""
+    path = mount_point()
+    if path is None:
+        raise HostError(
+            "No tracefs is readable at /sys/kernel/tracing: mount it (mount -t tracefs tracefs /sys/kernel/tracing, or"
+            " the playbook nannyapi.diagnostics.setup) and run as root."
+        )
+    return path
+
+
+def events() -> list[str]:
+    """All tracepoints of the running kernel as `category/event`, sorted. Raises HostError."""
+    listed = (tracefs() / "available_events").read_text(encoding="ascii").split()
+    return sorted(name.replace(":", "/", 1) for name in listed)
+
+
+def read_format(category: str, event: str) -> Optional[Format]:
+    """The format of a tracepoint, or None where the kernel has none of that name. Raises HostError."""
+    try:
+        text = (tracefs() / "events" / category / event / "format").read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise HostError(f"Could not read the format of the tracepoint {category}/{event}: {error.strerror}.") from error
+    return parse_format(category, event, text)
+
+
+def parse_format(category: str, event: str, text: str) -> Format:
+    """Parses the text of a `format` file."""
+    identifier = re.search(r"^ID:\s*(\d+)", text, re.MULTILINE)
+    fields = []
+    for match in _FIELD.finditer(text):
+        parsed = _DECLARATION.match(match["declaration"].strip())
+        if parsed is None or parsed["name"].startswith("common_"):
+            continue
+        kind = parsed["type"].strip() + (parsed["array"] or "")
+        fields.append(Field(parsed["name"], kind, int(match["offset"]), int(match["size"]), match["signed"] == "1"))
+    return Format(category, event, int(identifier[1]) if identifier else 0, tuple(fields), _symbols(text))
+
+
+def _symbols(text: str) -> dict[str, dict[int, str]]:
+    """The names that the print format gives to a field's values."""
+    symbols: dict[str, dict[int, str]] = {}
+    for name, pairs in _SYMBOLIC.findall(text.partition("print fmt:")[2]):
+        for value, label in _PAIR.findall(pairs):
+            try:
+                symbols.setdefault(name, {})[int(value, 0)] = label
+            except ValueError:
+                continue  # an expression of the kernel's that it left unresolved: the number is shown
+    return symbols

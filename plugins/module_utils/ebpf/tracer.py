@@ -1,0 +1,263 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs programs and gives their results. Private to the collection.
+
+The programs of a round are attached together, each for its own duration; while they run, nothing in user space does.
+Whatever ends a trace (its time, a stop, an exception, the end of the process), nothing stays attached: all that holds
+a program are file descriptors of this process.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Callable, Optional, Union
+
+from . import kernel, sampling, syscall_probe, tracepoint_probe
+from .bundle import Bundle
+from .compiler import Object, compile_programs
+from .errors import EbpfError, HostError
+from .loader import LoadedObject
+from .own_tree import OwnTree
+from .request import MAX_SECONDS, ProgramRequest, parse_request
+from .summary import summarise
+from .syscall_probe import SyscallProbe
+from .targets import SyscallTarget, Targets
+from .tracepoint_probe import TracepointProbe
+
+Progress = Callable[[dict[str, Any]], None]
+Probe = Union[SyscallProbe, TracepointProbe]
+
+# A program that runs on another CPU while its probe is detached finishes within this: then the counts stand still.
+_SETTLE_SECONDS = 0.01
+_OWN_TREE = ("own_tree.c", ("on_fork", "on_exit"))
+
+
+@dataclass(frozen=True)
+class TraceLimits:
+    """Bounds on what one round may ask: seconds, programs, and events carried of each program."""
+
+    seconds: float = MAX_SECONDS
+    programs: int = 8
+    events: int = 50
+
+
+@dataclass
+class _Running:
+    """A probe that is attached; times in seconds of the monotonic clock, `started` in nanoseconds since the epoch."""
+
+    index: int
+    request: ProgramRequest
+    probe: Probe
+    objects: list[LoadedObject]
+    started: int
+    began: float
+    ends: float
+
+    def close(self) -> None:
+        for loaded in self.objects:
+            loaded.close()
+
+
+class Tracer:
+    """Traces on this host. One instance serves one diagnosis; keys of results are distinct within it."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        own_roots: Iterable[int] = (),
+        stop: Optional[threading.Event] = None,
+        limits: Optional[TraceLimits] = None,
+    ) -> None:
+        """`own_roots`: pids whose process trees are the diagnosis itself. `stop`: set it and the trace ends early."""
+        self._bundle = bundle
+        self._roots = tuple(own_roots)
+        self._stop = stop or threading.Event()
+        self._limits = limits or TraceLimits()
+        self._compiled: dict[str, Object] = {}
+        self._targets: Optional[Targets] = None
+        self._keys: set[str] = set()
+
+    def check(self, programs: list[Any]) -> list[Optional[str]]:
+        """For each program the sentence that says why it cannot be traced as asked, or None. Attaches nothing."""
+        return [str(error) if isinstance(error, EbpfError) else None for error in map(self._prepared, programs)]
+
+    def run(self, programs: list[Any], progress: Optional[Progress] = None) -> dict[str, dict[str, Any]]:
+        """Traces all programs and gives the protocol's `ebpf_results`, in the order of the request.
+
+        Never raises for what a program asks or the host refuses: that is a result with an `error`.
+        """
+        results: dict[int, dict[str, Any]] = {}
+        probes: list[tuple[int, ProgramRequest, Probe]] = []
+        for index, program in enumerate(programs):
+            prepared = self._prepared(program)
+            if index >= self._limits.programs:
+                prepared = HostError(
+                    f"At most {self._limits.programs} programs run at once; ask for it in a later round."
+                )
+            if isinstance(prepared, EbpfError):
+                results[index] = _failed(program, str(prepared))
+            else:
+                probes.append((index, *prepared))
+        if probes:
+            results.update(self._trace(probes, progress or (lambda event: None)))
+        return {self._key(results[index]): results[index] for index in sorted(results)}
+
+    def _prepared(self, program: Any) -> tuple[ProgramRequest, Probe] | EbpfError:
+        try:
+            request = parse_request(program, self._limits.seconds)
+            self._targets = self._targets or Targets(self._bundle)
+            target = self._targets.resolve(request)
+            if isinstance(target, SyscallTarget):
+                return request, SyscallProbe(request, target, self._bundle)
+            return request, TracepointProbe(request, target)
+        except EbpfError as error:
+            return error
+
+    def _trace(self, probes: list[tuple[int, ProgramRequest, Probe]], progress: Progress) -> dict[int, dict[str, Any]]:
+        own: Optional[OwnTree] = None
+        running: list[_Running] = []
+        results: dict[int, dict[str, Any]] = {}
+        try:
+            try:
+                self._compile_all([probe for _index, _request, probe in probes])
+                kernel.raise_memory_lock_limit()
+                compiled = self._compiled[_OWN_TREE[0]]
+                definition = next(definition for definition in compiled.maps if definition.name == "own")
+                own = OwnTree(compiled, definition, self._roots)
+            except (EbpfError, OSError) as error:
+                return {index: _failed(request, _sentence(error)) for index, request, _probe in probes}
+            for index, request, probe in probes:
+                try:
+                    running.append(self._attach(index, request, probe, own))
+                except (EbpfError, OSError) as error:
+                    results[index] = _failed(request, _sentence(error, request.target))
+            if running:
+                longest = max(one.request.duration for one in running)
+                progress({"stage": "trace_running", "text": f"tracing {len(running)} probes for up to {longest:g} s"})
+            self._wait(running, results, own, progress)
+        finally:
+            for one in running:
+                one.close()
+            if own is not None:
+                own.close()
+        return results
+
+    def _compile_all(self, probes: list[Probe]) -> None:
+        """Compiles what is needed and not there yet, at the same time."""
+        needed: dict[str, tuple[str, ...]] = {_OWN_TREE[0]: _OWN_TREE[1]}
+        for probe in probes:
+            if isinstance(probe, SyscallProbe):
+                needed[syscall_probe.SOURCE] = syscall_probe.FUNCTIONS
+            else:
+                needed[tracepoint_probe.CAPTURE_SOURCE] = tracepoint_probe.FUNCTIONS
+                needed[tracepoint_probe.COUNTER_SOURCE] = tracepoint_probe.FUNCTIONS
+        missing = [source for source in needed if source not in self._compiled]
+        if not missing:
+            return
+        with ThreadPoolExecutor(len(missing)) as pool:
+            texts = [self._bundle.program(source) for source in missing]
+            compiled = pool.map(compile_programs, texts, [needed[source] for source in missing])
+            self._compiled.update(zip(missing, compiled))
+
+    def _attach(self, index: int, request: ProgramRequest, probe: Probe, own: OwnTree) -> _Running:
+        head = probe.plan()
+        sizes = {"sample": sampling.sample_slots(head)}
+        objects: list[LoadedObject] = []
+
+        def load(source: str) -> LoadedObject:
+            objects.append(LoadedObject(self._compiled[source], {"own": own.map}, sizes))
+            return objects[-1]
+
+        try:
+            head.started = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+            if isinstance(probe, SyscallProbe):
+                probe.attach(load(syscall_probe.SOURCE), head)
+            else:
+                probe.attach(load(tracepoint_probe.COUNTER_SOURCE), load(tracepoint_probe.CAPTURE_SOURCE), head)
+        except BaseException:
+            for loaded in objects:
+                loaded.close()
+            raise
+        began = time.monotonic()
+        return _Running(index, request, probe, objects, time.time_ns(), began, began + request.duration)
+
+    def _wait(
+        self, running: list[_Running], results: dict[int, dict[str, Any]], own: OwnTree, progress: Progress
+    ) -> None:
+        """Lets each probe run its time, then reads it."""
+        for one in sorted(running, key=lambda one: one.ends):
+            stopped = self._stop.wait(max(0.0, one.ends - time.monotonic()))
+            for loaded in one.objects:
+                loaded.detach()
+            seconds = time.monotonic() - one.began
+            results[one.index] = self._read(one, seconds, own)
+            if stopped:
+                results[one.index]["notes"].append("The trace was stopped before its time.")
+            count = results[one.index]["event_count"]
+            progress({"stage": "program_done", "text": f"{one.request.name}: {one.request.target} fired {count} times"})
+            one.close()
+
+    def _read(self, one: _Running, seconds: float, own: OwnTree) -> dict[str, Any]:
+        time.sleep(_SETTLE_SECONDS)
+        request = one.request
+        result: dict[str, Any] = {"program_name": request.name}
+        try:
+            measured = one.probe.result(sampling.epoch_offset(), self._limits.events)
+        except (EbpfError, OSError) as error:
+            return _failed(request, _sentence(error, request.target))
+        result.update({"event_count": measured["event_count"], "events": measured["events"], "summary": ""})
+        result.update(
+            {
+                "type": request.type,
+                "target": request.target,
+                "attached_to": one.probe.attached_to,
+                "started": one.started,
+                "duration_s": round(seconds, 3),
+                "filters": request.filters.to_json(),
+            }
+        )
+        result.update(measured)
+        if own.note:
+            result["notes"].append(own.note)
+        result["summary"] = summarise(result)
+        return result
+
+    def _key(self, result: dict[str, Any]) -> str:
+        """`<program name>_<unix seconds at start>`, with a number behind it where that is taken."""
+        base = f"{result['program_name']}_{result['started'] // 10**9}"
+        key, number = base, 1
+        while key in self._keys:
+            number += 1
+            key = f"{base}_{number}"
+        self._keys.add(key)
+        return key
+
+
+def _sentence(error: Exception, target: str = "") -> str:
+    if isinstance(error, OSError) and not isinstance(error, EbpfError):
+        return str(kernel.explain(error, f"attach a program to {target}" if target else "trace"))
+    return str(error)
+
+
+def _failed(request: Any, error: str) -> dict[str, Any]:
+    """The result of a program that was not attached. `request` may be anything that a model wrote."""
+    data = request if isinstance(request, dict) else {}
+    if isinstance(request, ProgramRequest):
+        data = {"name": request.name, "type": request.type, "target": request.target}
+    name = data.get("name") or data.get("target") or "program"
+    return {
+        "program_name": str(name)[:80],
+        "event_count": 0,
+        "events": [],
+        "summary": f"Not attached, so nothing is known: {error}",
+        "type": data.get("type"),
+        "target": data.get("target"),
+        "started": time.time_ns(),
+        "error": error,
+    }
