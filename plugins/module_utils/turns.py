@@ -26,7 +26,10 @@ _RESOLVE_NOW = (
     'so far carries, with confidence "Low" where it does not settle the matter, and what should be looked at next.'
 )
 
-NO_MORE_EVIDENCE = 'The reply is a diagnostic, and nothing further can be run. Answer with response_type "resolution", from what is known.'
+NO_MORE_EVIDENCE = (
+    "The reply is a diagnostic, and nothing further can be run. "
+    'Answer with response_type "resolution", from what is known.'
+)
 
 
 def opening(

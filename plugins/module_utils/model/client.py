@@ -1,0 +1,184 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to the collection nannyapi.diagnostics: asks a model behind an OpenAI-compatible server.
+
+Requests that may succeed later (connection failures, 408, 429, 5xx) are repeated within the time of the call, with
+growing pauses or those that the server asks for. Everything else is explained in a sentence and not repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable
+from typing import Any, Optional
+
+from .. import deps
+from ..json_text import without_surrogates
+from . import explanations
+from .answers import NotAnAnswer, read_answer
+from .port import Answer, ModelError
+from .prompt import SYSTEM_PROMPT
+
+try:
+    import httpx
+except ImportError as error:
+    httpx = deps.absent("httpx", error)
+
+LARGEST_RESPONSE = 8 * 1024 * 1024
+"""Bytes of a response that are read; a reply of the protocol has a few thousand."""
+
+_FUNCTION = "tensorzero::function_name::"
+_ATTEMPTS = 5
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 20.0
+_LONGEST_RETRY_AFTER = 60.0
+_CONNECT_SECONDS = 10.0
+_SILENCE_SECONDS = 15.0
+"""How long a response that has begun may pause; before it begins, a model may think as long as the call lasts."""
+_NEARLY = 0.1
+
+
+class ChatClient:
+    """A model at *url*, the full address of a chat completions endpoint.
+
+    With a TensorZero function no system message is sent: the function's own configuration holds the system prompt, and
+    a gateway drops a second one. With any other model the same prompt is the first message.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        url: str,
+        api_key: Optional[str] = None,
+        *,
+        transport: Optional[httpx.BaseTransport] = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        deps.require("httpx")
+        self.name = model
+        self._url = url
+        self._key = api_key
+        self._episode_id: Optional[str] = None
+        self._sleep, self._clock, self._jitter = sleep, clock, jitter
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "nannyapi.diagnostics"}
+        if api_key:
+            headers["Authorization"] = f"Bearer {api_key}"
+        try:
+            self._http = httpx.Client(transport=transport, headers=headers, follow_redirects=False)
+        except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
+            raise self._error(explanations.no_client(error), "settings") from None
+
+    def __repr__(self) -> str:
+        return f"ChatClient({self.name!r}, {explanations.shown_url(self._url)!r})"
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def ask(self, messages: list[dict[str, str]], timeout: float) -> Answer:
+        """Answer the last of *messages* within *timeout* seconds, retries and pauses included, or raise ModelError."""
+        deadline = self._clock() + timeout
+        body = self._body(messages)
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                answer = self._try(body, deadline, timeout)
+            except _Again as again:
+                pause = self._pause(attempt, again.retry_after)
+                if attempt == _ATTEMPTS or pause is None or self._clock() + pause >= deadline:
+                    raise self._error(f"{again.message}{_tried(attempt, again.retry_after)}", again.kind) from None
+                self._sleep(pause)
+            else:
+                self._episode_id = self._episode_id or answer.episode_id
+                return answer
+        raise AssertionError("the last attempt returns or raises")
+
+    def _body(self, messages: list[dict[str, str]]) -> bytes:
+        if not self.name.startswith(_FUNCTION):
+            messages = [{"role": "system", "content": SYSTEM_PROMPT}, *messages]
+        body: dict[str, Any] = {"model": self.name, "messages": messages}
+        if self._episode_id:
+            body["tensorzero::episode_id"] = self._episode_id
+        return without_surrogates(json.dumps(body, ensure_ascii=False)).encode()
+
+    def _try(self, body: bytes, deadline: float, timeout: float) -> Answer:
+        """One request; raises _Again where another may succeed."""
+        left = max(0.1, deadline - self._clock())
+        limits = httpx.Timeout(left, connect=min(left, _CONNECT_SECONDS))
+        request = self._http.build_request(
+            "POST", self._url, content=body, headers={"Content-Type": "application/json"}, timeout=limits
+        )
+        try:
+            response = self._http.send(request, stream=True)
+            try:
+                content = self._read(response, deadline)
+            finally:
+                response.close()
+        except httpx.TimeoutException as error:
+            if self._clock() >= deadline - _NEARLY:
+                raise self._error(explanations.timed_out(self._url, timeout), "timeout") from None
+            raise _Again(explanations.unreachable(self._url, error), "unreachable") from None
+        except httpx.TransportError as error:
+            message = explanations.unreachable(self._url, error)
+            if explanations.is_tls_problem(error):
+                raise self._error(message, "unreachable") from None
+            raise _Again(message, "unreachable") from None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            raise self._error(explanations.unreadable(self._url, error), "not_the_protocol") from None
+        return self._answer(response, content)
+
+    def _read(self, response: httpx.Response, deadline: float) -> bytes:
+        # The time a read may take is looked up when the body is begun, in the same dictionary.
+        limits = response.request.extensions.get("timeout", {})
+        limits["read"] = max(0.1, min(deadline - self._clock(), _SILENCE_SECONDS))
+        content = bytearray()
+        for chunk in response.iter_bytes():
+            content += chunk
+            if len(content) > LARGEST_RESPONSE:
+                raise self._error(explanations.too_large(self._url, LARGEST_RESPONSE), "not_the_protocol")
+            if self._clock() >= deadline:
+                raise httpx.ReadTimeout("the time of the call is over", request=response.request)
+        return bytes(content)
+
+    def _answer(self, response: httpx.Response, content: bytes) -> Answer:
+        status = response.status_code
+        if 200 <= status < 300:
+            try:
+                return read_answer(content, response.headers.get("Content-Type", ""))
+            except NotAnAnswer as error:
+                message = explanations.not_an_answer(self._url, str(error))
+                if error.may_pass:
+                    raise _Again(message, "not_the_protocol") from None
+                raise self._error(message, "not_the_protocol") from None
+        message = explanations.refused(self._url, self.name, status, response.headers, content, self._episode_id)
+        if status in (408, 429) or (status >= 500 and status != 501):
+            wait = explanations.retry_after(response.headers.get("Retry-After"))
+            raise _Again(message, "failed", wait)
+        raise self._error(message, "not_the_protocol" if status < 400 else "refused")
+
+    def _pause(self, attempt: int, retry_after: Optional[float]) -> Optional[float]:
+        """Seconds until the next attempt; None where the server asks for more than is worth waiting."""
+        if retry_after is not None:
+            return retry_after if retry_after <= _LONGEST_RETRY_AFTER else None
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (attempt - 1))
+        return pause * (0.5 + self._jitter() / 2)
+
+    def _error(self, message: str, kind: str) -> ModelError:
+        """The error for the operator; servers like to repeat the key that they refuse."""
+        return ModelError(message.replace(self._key, "[key]") if self._key else message, kind)
+
+
+class _Again(Exception):
+    """A failure that may pass; retry_after in seconds where the server said it."""
+
+    def __init__(self, message: str, kind: str, retry_after: Optional[float] = None) -> None:
+        super().__init__(message)
+        self.message, self.kind, self.retry_after = message, kind, retry_after
+
+
+def _tried(attempts: int, retry_after: Optional[float]) -> str:
+    wait = "" if retry_after is None else f" It asks to wait {retry_after:.0f} s before the next attempt."
+    return f"{wait} Tried {'once' if attempts == 1 else f'{attempts} times'}."
