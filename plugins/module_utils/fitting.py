@@ -16,6 +16,8 @@ _LISTS_KEPT = (20, 5)
 """Entries that lists such as by_process keep, tried in turn, where outputs and events would get too little."""
 
 _FOR_OUTPUTS_AND_EVENTS = 0.4
+_MARK = 60
+"""Characters that a mark, or the key that counts what is missing, may take."""
 
 
 def as_json(value: Any) -> str:
@@ -48,7 +50,7 @@ def fit_evidence(collected: dict[str, Any], budget: int) -> dict[str, Any]:
             programs = {key: _shortened(result, most) for key, result in programs.items()}
             room = budget - _length(commands, programs)
     sizes = [len(as_json(each)) for each in [*outputs, *samples]]
-    shares = _shares(sizes, max(0, room))
+    shares = _shares(sizes, max(0, room - _MARK * len(sizes)))
     for result, text, share in zip(commands, outputs, shares):
         _put_output(result, text, share)
     for result, events, share in zip(programs.values(), samples, shares[len(outputs) :]):
@@ -81,10 +83,10 @@ def _shares(sizes: list[int], room: int) -> list[int]:
 
 def _put_output(result: dict[str, Any], text: str, share: int) -> None:
     size = len(as_json(text))
-    keep = len(text) if size <= share else max(0, int(len(text) * share / size) - 60)
+    keep = len(text) if size <= share else max(0, int(len(text) * share / size) - _MARK)
     cut, missing = head_and_tail(text, keep)
     while keep and len(as_json(cut)) > share:
-        keep = keep * 3 // 4
+        keep = keep * 9 // 10
         cut, missing = head_and_tail(text, keep)
     result["output"] = cut
     if missing:

@@ -14,7 +14,7 @@ from collections.abc import Collection
 from typing import Annotated, Any, Literal, NamedTuple, Optional, TypeVar, Union
 
 from . import deps
-from .json_text import BrokenObject, FoundObject, find_objects, place
+from .json_text import BrokenObject, FoundObject, find_objects, place, without_surrogates
 from .protocol_wording import sentences, shown
 
 try:
@@ -297,7 +297,7 @@ def parse_reply(
     taken_ids: ids of commands asked for before; a new command never gets one of them.
     """
     deps.require("pydantic")
-    reply = _the_reply(text)
+    reply = _the_reply(without_surrogates(text))
     kind = _keyword(reply["response_type"])
     if kind == "resolution":
         return Parsed(_validated(Resolution, {**reply, "response_type": kind}), [])
