@@ -11,6 +11,7 @@ sentence. Compiling one of our programs costs 0.3 s to 1 s on an ordinary machin
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 import platform
@@ -27,7 +28,6 @@ from .kernel import MapDefinition, map_definition
 _LD_IMM64 = 0x18
 _PSEUDO_MAP_FD = 1
 _SECONDS = 180  # includes a very slow machine; a compile has no business taking longer
-_NO_BCC = 3
 _HEADERS_HINT = "No kernel headers were found; run the playbook nannyapi.diagnostics.setup."
 STAND_IN_HEADERS = Path("/opt/nannyapi/diagnostics/headers")
 
@@ -68,13 +68,15 @@ def kernel_headers() -> Optional[Path]:
 
 def compile_programs(text: str, functions: tuple[str, ...]) -> Object:
     """Compiles a program text. Raises HostError with the first lines of what the compiler said."""
-    headers = kernel_headers()
+    python, headers = bcc_python(), kernel_headers()
+    if python is None:
+        raise HostError(install_hint())
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
     if headers is not None:
         environment["BCC_KERNEL_SOURCE"] = str(headers)
     try:
         child = subprocess.run(
-            [sys.executable, "-c", f"import importlib; importlib.import_module({__name__!r}).main()"],
+            [python, "-c", f"import importlib; importlib.import_module({__name__!r}).main()"],
             input=json.dumps({"text": text, "functions": functions}),
             capture_output=True,
             text=True,
@@ -88,8 +90,6 @@ def compile_programs(text: str, functions: tuple[str, ...]) -> Object:
     if child.returncode == 0:
         return Object.from_json(json.loads(child.stdout))
     said = " ".join(line.strip() for line in child.stderr.splitlines() if line.strip())
-    if child.returncode == _NO_BCC:
-        raise HostError(f"{said} {install_hint()}")
     hint = "" if headers is not None else f" {_HEADERS_HINT}"
     raise HostError(f"BCC could not compile an eBPF program: {said[:600] or f'status {child.returncode}'}{hint}")
 
@@ -101,9 +101,6 @@ def main() -> None:
     request = json.load(sys.stdin)
     try:
         compiled = _compile(request["text"], tuple(request["functions"]))
-    except ImportError as error:
-        sys.stderr.write(f"{error}.\n")
-        sys.exit(_NO_BCC)
     except Exception as error:
         # BCC raises bare Exceptions; what the compiler said is on standard error already.
         sys.stderr.write(f"{error}\n")
@@ -122,11 +119,39 @@ def _compile(text: str, functions: tuple[str, ...]) -> Object:
 
 
 def install_hint() -> str:
-    """What to do where the Python that runs this has no BCC."""
+    """What to do where no Python of this host has BCC."""
     return (
-        f"BCC is not importable by {sys.executable}: run the playbook nannyapi.diagnostics.setup, or install"
-        " python3-bpfcc (Debian, Ubuntu) and set ansible_python_interpreter to the system's /usr/bin/python3."
+        f"BCC, which compiles the eBPF programs, is not importable by {' or '.join(_pythons())}: run the playbook"
+        " nannyapi.diagnostics.setup, or install python3-bpfcc (Debian, Ubuntu)."
     )
+
+
+def _pythons() -> list[str]:
+    """The interpreters that may have BCC: the one that runs this, and the system's, for which distributions build it."""
+    return list(dict.fromkeys([sys.executable, "/usr/bin/python3"]))
+
+
+def bcc_version() -> Optional[str]:
+    """The version of BCC on this host, or None. Asked in a child, for importing it maps all of LLVM."""
+    return _found()[1]
+
+
+def bcc_python() -> Optional[str]:
+    """The interpreter that can import BCC, or None."""
+    return _found()[0]
+
+
+@functools.lru_cache(maxsize=1)
+def _found() -> tuple[Optional[str], Optional[str]]:
+    for python in _pythons():
+        command = [python, "-c", "import bcc; print(bcc.__version__)"]
+        try:
+            answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
+        except OSError:
+            continue  # there is no such interpreter
+        if answer.returncode == 0:
+            return python, answer.stdout.strip()
+    return None, None
 
 
 def _relocatable(code: bytes, maps: list[MapDefinition]) -> bytes:
@@ -143,10 +168,3 @@ def _relocatable(code: bytes, maps: list[MapDefinition]) -> bytes:
                 maps.append(definition)
             struct.pack_into("<i", result, start + 4, maps.index(definition))
     return bytes(result)
-
-
-def bcc_version() -> Optional[str]:
-    """The version of BCC that this Python imports, or None. Asked in a child, for importing it maps all of LLVM."""
-    command = [sys.executable, "-c", "import bcc; print(bcc.__version__)"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    return answer.stdout.strip() if answer.returncode == 0 else None

@@ -1,0 +1,203 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A diagnosis on the host, from a task's parameters to its result. Private to the collection.
+
+Wires the rooms together: the settings name the model, the collector answers it, the loop leads, the record keeps all.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Optional
+
+from . import deps
+from .commands.policy import Policy
+from .commands.runner import Limits
+from .ebpf.bundle import Bundle
+from .ebpf.capability import survey
+from .ebpf.own_tree import connection_root
+from .ebpf.tracer import TraceLimits, Tracer
+from .evidence.collector import Collector, Progress
+from .evidence.system import system_information
+from .fitting import fit_evidence
+from .loop import LoopLimits, diagnose
+from .model.factory import make_model
+from .model.port import Answer, Model
+from .model.settings import Layer, Settings, resolve
+from .session import lock, record
+from .session.ending import Ending
+
+MAX_ISSUE = 4000
+_MAX_RESULT = 128 * 1024  # characters of evidence in a result; a thousand hosts' results meet on one controller
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a task asks for: seconds, bytes."""
+
+    issue: str
+    rounds: int
+    seconds: float
+    trace_seconds: float
+    command_seconds: float
+    output_bytes: int
+    lock_timeout: float
+    bundle: Bundle
+    parameters: Layer = field(default_factory=Layer)
+    environment: Layer = field(default_factory=Layer)
+
+
+class DiagnosisError(Exception):
+    """A diagnosis that reached no resolution; the message is a sentence, `result` is what was found until then."""
+
+    def __init__(self, message: str, result: Optional[dict[str, Any]] = None) -> None:
+        super().__init__(message)
+        self.result = result or {}
+
+
+class _WatchedModel:
+    """A model whose answer is not waited for once the run is told to end."""
+
+    def __init__(self, model: Model, ending: Ending) -> None:
+        self.name = model.name
+        self._model = model
+        self._ending = ending
+
+    def ask(self, messages: list[dict[str, str]], timeout: float) -> Answer:
+        with self._ending.interruptible():
+            return self._model.ask(messages, timeout)
+
+
+_RANGES = {
+    "rounds": (1, 20),
+    "seconds": (10, 7200),
+    "trace_seconds": (1, 300),
+    "command_seconds": (1, 600),
+    "output_bytes": (1024, 16 * 1024 * 1024),
+    "lock_timeout": (0, 86400),
+}
+
+
+def check_limits(options: Options) -> None:
+    """Raises DiagnosisError for a limit that makes no sense."""
+    for name, (least, most) in _RANGES.items():
+        value = getattr(options, name)
+        if not least <= value <= most:
+            raise DiagnosisError(f"The parameter {name} is {value:g}; it can be {least} to {most}.")
+
+
+def settings_of(options: Options) -> Settings:
+    """Which model answers. Raises SettingsError."""
+    return resolve(options.parameters, options.environment)
+
+
+def check_issue(issue: str) -> str:
+    """The issue without white space around it. Raises DiagnosisError where there is none, or far too much."""
+    stripped = issue.strip()
+    if not stripped:
+        raise DiagnosisError(
+            'The issue is empty: say in a sentence what is wrong, such as "application fails to connect to database".'
+        )
+    if len(stripped) > MAX_ISSUE:
+        raise DiagnosisError(
+            f"The issue has {len(stripped)} characters, more than {MAX_ISSUE}: describe the symptom; the host's logs"
+            " are looked at in the course of the diagnosis."
+        )
+    return stripped
+
+
+def run(options: Options, ending: Ending, progress: Progress) -> dict[str, Any]:
+    """Diagnoses, and gives the result with `record`, the path of the full record.
+
+    Raises DiagnosisError, and what the rooms raise before anything was asked: SettingsError, MissingLibrary, Busy,
+    Stopped, EbpfError, OSError.
+    """
+    issue = check_issue(options.issue)
+    check_limits(options)
+    deps.require()
+    settings = settings_of(options)
+    model = _WatchedModel(make_model(settings), ending)
+    progress({"stage": "waiting", "text": "waiting for the host's lock"})
+    with lock.exclusive(options.lock_timeout, {"issue": issue}, ending.event):
+        return _diagnose(issue, options, model, ending, progress)
+
+
+def _diagnose(issue: str, options: Options, model: Model, ending: Ending, progress: Progress) -> dict[str, Any]:
+    identifier, started, began = record.new_id(), datetime.now(timezone.utc), time.monotonic()
+    progress({"stage": "surveying", "text": "looking at what this host is and can do"})
+    capabilities = survey()
+    collector = _collector(options, ending.event, progress)
+
+    def collect(commands: list[dict[str, Any]], programs: list[dict[str, Any]], deadline: float) -> dict[str, Any]:
+        collected = collector.collect(commands, programs, deadline)
+        ending.check()
+        return collected
+
+    found = diagnose(
+        issue=issue,
+        system_information=system_information(),
+        capabilities=capabilities,
+        model=model,
+        collect=collect,
+        limits=LoopLimits(rounds=options.rounds, seconds=options.seconds, trace_seconds=options.trace_seconds),
+        progress=progress,
+    )
+    result = {
+        "diagnosis_id": identifier,
+        "issue": issue,
+        "host": system_information()["hostname"],
+        "started": started.isoformat(timespec="milliseconds"),
+        "duration_s": round(time.monotonic() - began, 3),
+        **found,
+    }
+    return _finished(result, capabilities)
+
+
+def _collector(options: Options, stop: threading.Event, progress: Progress) -> Collector:
+    tracer = Tracer(
+        options.bundle,
+        own_roots=[os.getpid(), connection_root()],
+        stop=stop,
+        limits=TraceLimits(seconds=options.trace_seconds),
+    )
+    limits = Limits(seconds=options.command_seconds, output_bytes=options.output_bytes)
+    return Collector(tracer, Policy.for_host(), limits, stop=stop, progress=progress)
+
+
+def _finished(result: dict[str, Any], capabilities: dict[str, Any]) -> dict[str, Any]:
+    """Writes the record; the result with its evidence bounded. Raises DiagnosisError where there is no resolution."""
+    path: Optional[Path] = None
+    try:
+        path = record.write(result["diagnosis_id"], {**result, "capabilities": capabilities})
+    except OSError as error:
+        result["notes"] = [f"The record of this diagnosis could not be written: {error}."]
+    evidence = {"command_results": result["command_results"], "ebpf_results": result["ebpf_results"]}
+    result.update(fit_evidence(evidence, _MAX_RESULT), record=str(path) if path else None)
+    if result["resolution"] is None:
+        raise DiagnosisError(result["error"] or "The diagnosis ended without a resolution.", result)
+    return result
+
+
+def plan(options: Options) -> dict[str, Any]:
+    """What a diagnosis would do, without doing any of it. Raises as `run` does before anything is asked."""
+    issue = check_issue(options.issue)
+    check_limits(options)
+    settings = settings_of(options)
+    shown = asdict(settings)
+    shown.pop("api_key")
+    return {
+        "issue": issue,
+        "would": (
+            f"Ask {settings.model}{f' at {settings.url}' if settings.url else ''} about this issue, in up to"
+            f" {options.rounds} rounds and {options.seconds:g} s run the read-only commands and attach the eBPF"
+            " programs that it asks for, and return its resolution."
+        ),
+        "settings": shown,
+        "ebpf_capabilities": survey(attach=False),
+    }

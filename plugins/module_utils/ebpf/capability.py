@@ -1,0 +1,176 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What eBPF this host can do, found out by trying where trying leaves no trace. Private to the collection.
+
+Every answer has the shape `{"available": bool, "reason": str or null, "remedy": str or null}`, and may carry more.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import struct
+from pathlib import Path
+from typing import Any, Optional
+
+from . import kernel, tracefs
+from .compiler import STAND_IN_HEADERS, bcc_version, install_hint, kernel_headers
+from .errors import HostError
+
+_BTF = Path("/sys/kernel/btf/vmlinux")
+_LOCKDOWN = Path("/sys/kernel/security/lockdown")
+_SETUP = "Run the playbook nannyapi.diagnostics.setup on this host."
+# Numbers of the capabilities that tracing may use (include/uapi/linux/capability.h).
+_CAPABILITIES = {
+    "CAP_DAC_READ_SEARCH": 2,
+    "CAP_SYS_PTRACE": 19,
+    "CAP_SYS_ADMIN": 21,
+    "CAP_SYS_RESOURCE": 24,
+    "CAP_SYSLOG": 34,
+    "CAP_PERFMON": 38,
+    "CAP_BPF": 39,
+}
+_SETTINGS = ("perf_event_paranoid", "unprivileged_bpf_disabled", "kptr_restrict")
+# `r0 = 1; exit`: the smallest program that leaves a tracepoint to its other users.
+_NOTHING = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 1, 0x95, 0, 0, 0)
+_RARE_TRACEPOINT = ("sched", "sched_process_exit")
+
+
+def _answer(reason: Optional[str] = None, remedy: Optional[str] = None, **more: Any) -> dict[str, Any]:
+    return {"available": reason is None, "reason": reason, "remedy": remedy, **more}
+
+
+def survey(attach: bool = True) -> dict[str, Any]:
+    """Everything that decides what can be traced here.
+
+    `attach`: find out whether the kernel takes programs by attaching an empty one for an instant, else do not try.
+    """
+    surveyed: dict[str, Any] = {
+        "kernel": platform.release(),
+        "architecture": platform.machine(),
+        "btf": _btf(),
+        "headers": _headers(),
+        "tracefs": _tracefs(),
+        "lockdown": _lockdown(),
+        "capabilities": _held_capabilities(),
+        "settings": {name: _setting(name) for name in _SETTINGS},
+        "bcc": _bcc(),
+    }
+    surveyed["probe_types"] = {
+        "tracepoint": _tracepoint(surveyed, attach),
+        "kprobe": _function_probe(),
+        "kretprobe": _function_probe(),
+    }
+    return surveyed
+
+
+def _btf() -> dict[str, Any]:
+    if _BTF.exists():
+        return _answer(path=str(_BTF))
+    return _answer(
+        f"There is no {_BTF}: the kernel was built without CONFIG_DEBUG_INFO_BTF.",
+        "Tracepoints need none. For kernel functions with typed arguments, boot a kernel that has BTF.",
+        path=None,
+    )
+
+
+def _headers() -> dict[str, Any]:
+    path = kernel_headers()
+    if path is None:
+        return _answer(
+            f"No kernel headers were found for {platform.release()}, and no stand-in at {STAND_IN_HEADERS}.",
+            _SETUP,
+            path=None,
+            kind=None,
+        )
+    own = Path("/lib/modules", platform.release(), "build")
+    return _answer(path=str(path), kind="running kernel" if path == own else "stand-in")
+
+
+def _tracefs() -> dict[str, Any]:
+    path = tracefs.mount_point()
+    if path is not None:
+        return _answer(path=str(path))
+    reason = "No tracefs is readable at /sys/kernel/tracing."
+    if os.geteuid() != 0:
+        return _answer(reason, "Run the task with become: true.", path=None)
+    return _answer(reason, "Mount it: mount -t tracefs tracefs /sys/kernel/tracing (the setup playbook does).", path=None)
+
+
+def _lockdown() -> dict[str, Any]:
+    """`mode` is none, integrity or confidentiality; null where the host does not say."""
+    try:
+        text = _LOCKDOWN.read_text(encoding="ascii")
+    except OSError:
+        return {**_answer(mode=None), "reason": f"{_LOCKDOWN} is not readable, so the mode is not known."}
+    mode = text.partition("[")[2].partition("]")[0] or "none"
+    if mode == "confidentiality":
+        return _answer(
+            "The kernel is locked down for confidentiality: programs may not read its memory.",
+            "Boot without lockdown=confidentiality.",
+            mode=mode,
+        )
+    return _answer(mode=mode)
+
+
+def _held_capabilities() -> dict[str, bool]:
+    status = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
+    mask = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:"))
+    return {name: bool(mask >> number & 1) for name, number in _CAPABILITIES.items()}
+
+
+def _setting(name: str) -> Optional[int]:
+    try:
+        return int(Path("/proc/sys/kernel", name).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def _bcc() -> dict[str, Any]:
+    version = bcc_version()
+    return _answer(version=version) if version else _answer(install_hint(), _SETUP, version=None)
+
+
+def _tracepoint(surveyed: dict[str, Any], attach: bool) -> dict[str, Any]:
+    """Whether a program could be loaded and attached just now, and could be compiled."""
+    for needed in ("tracefs", "bcc", "headers"):
+        if not surveyed[needed]["available"]:
+            return _answer(surveyed[needed]["reason"], surveyed[needed]["remedy"])
+    try:
+        if attach:
+            _attach_nothing()
+    except HostError as error:
+        held = surveyed["capabilities"]
+        privileged = held["CAP_SYS_ADMIN"] or (held["CAP_BPF"] and held["CAP_PERFMON"])
+        remedy = surveyed["lockdown"]["remedy"] if privileged else "Run the task with become: true."
+        return _answer(str(error), remedy)
+    return _answer()
+
+
+def _attach_nothing() -> None:
+    """Attaches an empty program both ways that tracing needs, and detaches it. Raises HostError."""
+    form = tracefs.read_format(*_RARE_TRACEPOINT)
+    if form is None:
+        raise HostError(f"The kernel has no tracepoint {'/'.join(_RARE_TRACEPOINT)}, which every kernel has.")
+    for kind in (kernel.PROG_TRACEPOINT, kernel.PROG_RAW_TRACEPOINT):
+        program = kernel.load_program(kind, "preflight", _NOTHING)
+        try:
+            if kind == kernel.PROG_TRACEPOINT:
+                os.close(kernel.open_tracepoint(form.identifier, program))
+            else:
+                os.close(kernel.open_raw_tracepoint(form.event, program))
+        except OSError as error:
+            raise kernel.explain(error, f"attach a program to {'/'.join(_RARE_TRACEPOINT)}") from error
+        finally:
+            os.close(program)
+
+
+def _function_probe() -> dict[str, Any]:
+    """`kernel_support` says what the kernel could do; this version of the collection traces tracepoints only."""
+    reason, supported = "This version of the collection traces tracepoints only.", True
+    mount = tracefs.mount_point()
+    source = Path("/sys/bus/event_source/devices/kprobe")  # returns come from the same source
+    if not source.exists() and not (mount is not None and (mount / "kprobe_events").exists()):
+        supported, reason = False, "This kernel was built without CONFIG_KPROBES, so no function can be probed."
+    return _answer(reason, "Ask for the nearest tracepoint.", kernel_support=supported)

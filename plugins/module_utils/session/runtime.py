@@ -1,0 +1,29 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Python that a module needs, where the task's own lacks libraries. Private to the collection."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.common.respawn import has_respawned, respawn_module
+
+RUNTIME_PYTHON = Path("/opt/nannyapi/diagnostics/venv/bin/python")
+# respawn_module writes the arguments to a pipe that nobody reads yet: beyond a pipe's buffer (64 KiB) it would hang.
+_MAX_ARGUMENTS = 56 * 1024
+
+
+def respawn_where_libraries_are(missing: list[str], parameters: dict[str, Any]) -> None:
+    """Starts the module anew under the runtime's Python where some libraries are missing; returns if that is no use.
+
+    Does not return if it respawns. `parameters`: the module's arguments, for their size.
+    """
+    if not missing or has_respawned() or not os.access(RUNTIME_PYTHON, os.X_OK):
+        return
+    if len(json.dumps(parameters, default=str)) > _MAX_ARGUMENTS:
+        return
+    respawn_module(str(RUNTIME_PYTHON))

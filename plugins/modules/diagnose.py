@@ -1,0 +1,354 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: diagnose
+short_description: Find the cause of an issue on a host, with evidence from its kernel
+version_added: 0.1.0
+description:
+  - Runs a diagnosis on the target host. A model is told the issue and what the host can do, and asks for read-only commands
+    and eBPF programs. The host runs both and answers with real results, until the model gives a resolution.
+  - The model is reached from the target host. Without a model configured the collection's own offline diagnostician answers,
+    which needs no network.
+  - Commands are judged by a policy before they run, and nothing in a resolution is ever executed.
+  - Only one diagnosis runs on a host at a time. Another one waits for it.
+  - The complete record of a diagnosis stays on the host, readable by root alone. Results are bounded in size.
+author:
+  - NannyAPI contributors (@nannyapi)
+extends_documentation_fragment:
+  - nannyapi.diagnostics.attributes
+  - nannyapi.diagnostics.attributes.info
+  - nannyapi.diagnostics.attributes.actiongroup
+attributes:
+  check_mode:
+    details:
+      - Says which model would be asked and what the host can do. Nothing is asked, run or attached.
+  action:
+    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    support: full
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: full
+    details:
+      - With C(async) no progress is shown.
+  facts:
+    description: Action returns an C(ansible_facts) dictionary that will update existing host facts.
+    support: full
+options:
+  issue:
+    description:
+      - What is wrong, in a person's words, at most 4000 characters.
+    type: str
+    required: true
+  model:
+    description:
+      - The model that answers. V(offline) is the collection's own diagnostician.
+      - V(tensorzero::function_name::diagnose_and_heal) is the function of a TensorZero gateway, and the default where an
+        endpoint is configured. Anything else is a name that the server at O(endpoint) knows.
+      - Where this is not set, E(NANNYAPI_MODEL) of the controller counts, then the host's C(/etc/nannyapi/diagnostics.json).
+    type: str
+  endpoint:
+    description:
+      - The address of an OpenAI-compatible server, such as V(http://gateway:3000/openai/v1) of a TensorZero gateway. The target
+        host connects to it.
+      - Where this is not set, E(NANNYAPI_ENDPOINT) of the controller counts, then the host's C(/etc/nannyapi/diagnostics.json).
+    type: str
+  api_key:
+    description:
+      - The key that the server at O(endpoint) wants, if it wants one.
+      - Where this is not set, E(NANNYAPI_API_KEY) of the controller counts, then the host's key file, which is used with the
+        host's own endpoint only.
+    type: str
+  rounds:
+    description:
+      - How many times the model may ask for evidence. After the last it is asked for the best resolution from what is known.
+    type: int
+    default: 5
+  seconds:
+    description:
+      - How long the diagnosis may take. Near the end the model is asked for the best resolution from what is known.
+    type: float
+    default: 600
+  trace_seconds:
+    description:
+      - How long one eBPF program may trace. A longer one that the model asks for is shortened.
+    type: float
+    default: 60
+  command_seconds:
+    description:
+      - How long one command may run.
+    type: float
+    default: 30
+  output_bytes:
+    description:
+      - How much of a command's output is kept. The middle of a longer one is left out.
+    type: int
+    default: 65536
+  lock_timeout:
+    description:
+      - How many seconds to wait for another diagnosis on the same host to end.
+    type: float
+    default: 900
+requirements:
+  - root on the target host
+  - pydantic and bashlex, httpx for any model but V(offline), BCC and kernel headers (the role
+    P(nannyapi.diagnostics.setup#role) sees to all of them)
+seealso:
+  - module: nannyapi.diagnostics.ebpf_trace
+  - module: nannyapi.diagnostics.ebpf_info
+"""
+
+EXAMPLES = r"""
+- name: Diagnose with whatever model is configured
+  nannyapi.diagnostics.diagnose:
+    issue: application randomly fails to connect to database
+  become: true
+
+- name: Diagnose without a model, in one round of short traces
+  nannyapi.diagnostics.diagnose:
+    issue: files cannot be opened
+    model: offline
+    rounds: 1
+    trace_seconds: 5
+  become: true
+  register: diagnosis
+
+- name: Show the cause
+  ansible.builtin.debug:
+    msg: "{{ diagnosis.resolution.root_cause }} ({{ diagnosis.resolution.confidence }})"
+
+- name: Ask a TensorZero gateway, in the background of the playbook
+  nannyapi.diagnostics.diagnose:
+    issue: the host is slow since this morning
+    endpoint: http://gateway.example.com:3000/openai/v1
+    api_key: "{{ gateway_key }}"
+  become: true
+  async: 900
+  poll: 5
+"""
+
+RETURN = r"""
+resolution:
+  description: What the model concluded. Null where it reached no conclusion.
+  returned: when a diagnosis was made
+  type: dict
+  sample:
+    response_type: resolution
+    root_cause: "orders (4711) cannot connect to 127.0.0.1:5432: 42 of 42 attempts were refused, and nothing listens there."
+    resolution_plan: "1. Start the server that should listen on 127.0.0.1:5432."
+    confidence: High
+    ebpf_evidence: "connects_1795362582: connect(2) returned ECONNREFUSED 42 times."
+ended:
+  description:
+    - How it ended. V(resolution), or V(round_limit) or V(time_limit) with the best resolution from what was known, or
+      V(model_error) or V(unusable_replies) without one.
+  returned: when a diagnosis was made
+  type: str
+  sample: resolution
+command_results:
+  description: The commands that were asked for, with output and exit code, or why one was refused.
+  returned: when a diagnosis was made
+  type: list
+  elements: dict
+  sample:
+    - id: listeners
+      command: ss -tlnp
+      output: "State Recv-Q Send-Q Local Address:Port Peer Address:Port Process"
+      exit_code: 0
+ebpf_results:
+  description: The results of the eBPF programs, as M(nannyapi.diagnostics.ebpf_trace) returns them.
+  returned: when a diagnosis was made
+  type: dict
+rounds:
+  description: What each round asked for and how long it took.
+  returned: when a diagnosis was made
+  type: list
+  elements: dict
+  sample:
+    - round: 1
+      reasoning: Connections fail, so see which and how.
+      commands: [listeners]
+      ebpf_programs: [connects (tracepoint syscalls/sys_enter_connect)]
+      started: "2026-01-31T02:03:05.123+00:00"
+      duration_s: 10.3
+      model_s: 0.1
+      collect_s: 10.2
+      repairs: 0
+usage:
+  description: Calls to the model, and tokens as far as the server told them.
+  returned: when a diagnosis was made
+  type: dict
+  sample:
+    calls: 2
+    prompt_tokens: 5120
+    completion_tokens: 310
+    calls_without_token_counts: 0
+model:
+  description: The model that answered.
+  returned: when a diagnosis was made
+  type: str
+  sample: offline
+episode_id:
+  description: The episode at the TensorZero gateway, null for any other server.
+  returned: when a diagnosis was made
+  type: str
+issue:
+  description: The issue.
+  returned: always
+  type: str
+host:
+  description: The host's own name.
+  returned: when a diagnosis was made
+  type: str
+started:
+  description: When the diagnosis began, in UTC.
+  returned: when a diagnosis was made
+  type: str
+  sample: "2026-01-31T02:03:04.567+00:00"
+duration_s:
+  description: How long it took, in seconds.
+  returned: when a diagnosis was made
+  type: float
+  sample: 21.4
+diagnosis_id:
+  description: Names the diagnosis.
+  returned: when a diagnosis was made
+  type: str
+  sample: 20260131T020304Z-1f2e3d4c
+record:
+  description: The file on the host that has everything, also what was left out of these values.
+  returned: when a diagnosis was made
+  type: str
+  sample: /var/lib/nannyapi/diagnostics/20260131T020304Z-1f2e3d4c.json
+ansible_facts:
+  description: The same as facts of the host.
+  returned: when a diagnosis was made
+  type: dict
+  contains:
+    nannyapi_resolution:
+      description: As RV(resolution).
+      type: dict
+      returned: when a diagnosis was made
+    nannyapi_ebpf_results:
+      description: As RV(ebpf_results).
+      type: dict
+      returned: when a diagnosis was made
+    nannyapi_command_results:
+      description: As RV(command_results).
+      type: list
+      returned: when a diagnosis was made
+    nannyapi_rounds:
+      description: As RV(rounds).
+      type: list
+      returned: when a diagnosis was made
+    nannyapi_usage:
+      description: As RV(usage).
+      type: dict
+      returned: when a diagnosis was made
+    nannyapi_episode_id:
+      description: As RV(episode_id).
+      type: str
+      returned: when a diagnosis was made
+    nannyapi_model:
+      description: As RV(model).
+      type: str
+      returned: when a diagnosis was made
+would:
+  description: What would be done.
+  returned: in check mode
+  type: str
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils import deps, diagnosis
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.errors import PolicyError
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors import EbpfError
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.settings import Layer, SettingsError
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.ending import Ending, Stopped
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.lock import Busy
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.progress import ProgressFile
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.runtime import respawn_where_libraries_are
+
+FACTS = ("resolution", "ebpf_results", "command_results", "rounds", "usage", "episode_id", "model")
+PROBLEMS = (
+    Busy,
+    deps.MissingLibrary,
+    diagnosis.DiagnosisError,
+    EbpfError,
+    PolicyError,
+    SettingsError,
+    Stopped,
+)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "issue": {"type": "str", "required": True},
+            "model": {"type": "str"},
+            "endpoint": {"type": "str"},
+            "api_key": {"type": "str", "no_log": True},
+            "rounds": {"type": "int", "default": 5},
+            "seconds": {"type": "float", "default": 600},
+            "trace_seconds": {"type": "float", "default": 60},
+            "command_seconds": {"type": "float", "default": 30},
+            "output_bytes": {"type": "int", "default": 65536},
+            "lock_timeout": {"type": "float", "default": 900},
+            "_bpf": {"type": "str"},
+            "_progress": {"type": "str"},
+            "_model": {"type": "str"},
+            "_endpoint": {"type": "str"},
+            "_api_key": {"type": "str", "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    respawn_where_libraries_are(deps.missing(), module.params)
+    if os.geteuid() != 0 and not module.check_mode:
+        module.fail_json(
+            msg=f"A diagnosis needs root on the host, and this ran as uid {os.geteuid()}. Add become: true to the task.",
+            issue=module.params["issue"],
+        )
+    ending = Ending()
+    ending.watch()
+    try:
+        if module.check_mode:
+            module.exit_json(changed=False, **diagnosis.plan(options(module)))
+        result = diagnosis.run(options(module), ending, ProgressFile(module.params["_progress"]))
+    except PROBLEMS as error:
+        found = getattr(error, "result", {})
+        module.fail_json(msg=str(error), **{"issue": module.params["issue"], **found, **facts(found)})
+    module.exit_json(changed=False, **result, **facts(result))
+
+
+def options(module: AnsibleModule) -> diagnosis.Options:
+    given = module.params
+    return diagnosis.Options(
+        issue=given["issue"],
+        rounds=given["rounds"],
+        seconds=given["seconds"],
+        trace_seconds=given["trace_seconds"],
+        command_seconds=given["command_seconds"],
+        output_bytes=given["output_bytes"],
+        lock_timeout=given["lock_timeout"],
+        bundle=Bundle.unpack(given["_bpf"] or ""),
+        parameters=Layer(given["model"], given["endpoint"], given["api_key"]),
+        environment=Layer(given["_model"], given["_endpoint"], given["_api_key"]),
+    )
+
+
+def facts(result: dict) -> dict:
+    if not result:
+        return {}
+    return {"ansible_facts": {f"nannyapi_{name}": result[name] for name in FACTS}}
+
+
+if __name__ == "__main__":
+    main()

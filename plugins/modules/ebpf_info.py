@@ -1,0 +1,148 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ebpf_info
+short_description: Say what eBPF a host can do, and why not where it cannot
+version_added: 0.1.0
+description:
+  - Finds out what decides whether a host can be traced, which is the kernel, BTF, headers, tracefs, lockdown,
+    capabilities, BCC and the types of probes.
+  - Whatever is not available comes with its reason and with what would change that.
+  - Whether the kernel accepts programs is found out by attaching an empty program to a tracepoint for an instant.
+    In check mode this is left out.
+author:
+  - NannyAPI contributors (@nannyapi)
+extends_documentation_fragment:
+  - nannyapi.diagnostics.attributes
+  - nannyapi.diagnostics.attributes.info
+  - nannyapi.diagnostics.attributes.actiongroup
+requirements:
+  - root on the target host, or the capabilities BPF and PERFMON (without them, that is what the module reports)
+seealso:
+  - module: nannyapi.diagnostics.ebpf_trace
+  - module: nannyapi.diagnostics.diagnose
+"""
+
+EXAMPLES = r"""
+- name: What can be traced here?
+  nannyapi.diagnostics.ebpf_info:
+  become: true
+  register: ebpf
+
+- name: Stop where tracepoints cannot be traced
+  ansible.builtin.assert:
+    that: ebpf.probe_types.tracepoint.available
+    fail_msg: "{{ ebpf.probe_types.tracepoint.reason }} {{ ebpf.probe_types.tracepoint.remedy }}"
+"""
+
+RETURN = r"""
+kernel:
+  description: Release of the running kernel.
+  returned: always
+  type: str
+  sample: 6.1.0-32-amd64
+architecture:
+  description: Machine type of the kernel.
+  returned: always
+  type: str
+  sample: x86_64
+btf:
+  description: The kernel's own type information.
+  returned: always
+  type: dict
+  sample:
+    available: true
+    reason:
+    remedy:
+    path: /sys/kernel/btf/vmlinux
+headers:
+  description:
+    - The headers that programs are compiled with. RV(headers.kind) is V(running kernel) or V(stand-in).
+  returned: always
+  type: dict
+  sample:
+    available: true
+    reason:
+    remedy:
+    path: /lib/modules/6.1.0-32-amd64/build
+    kind: running kernel
+tracefs:
+  description: Where the kernel describes its tracepoints.
+  returned: always
+  type: dict
+  sample:
+    available: false
+    reason: No tracefs is readable at /sys/kernel/tracing.
+    remedy: "Run the task with become: true."
+    path:
+lockdown:
+  description:
+    - The kernel's lockdown. RV(lockdown.mode) is V(none), V(integrity), V(confidentiality), or null where the host does
+      not say.
+  returned: always
+  type: dict
+  sample:
+    available: true
+    reason:
+    remedy:
+    mode: none
+capabilities:
+  description: Which of the capabilities that tracing may use the module had.
+  returned: always
+  type: dict
+  sample:
+    CAP_BPF: true
+    CAP_PERFMON: true
+    CAP_SYS_RESOURCE: false
+settings:
+  description: The kernel's settings that restrict tracing, null where the kernel has no such setting.
+  returned: always
+  type: dict
+  sample:
+    perf_event_paranoid: 2
+    unprivileged_bpf_disabled: 2
+    kptr_restrict: 0
+bcc:
+  description: The compiler of the eBPF programs.
+  returned: always
+  type: dict
+  sample:
+    available: true
+    reason:
+    remedy:
+    version: 0.26.0
+probe_types:
+  description:
+    - For V(tracepoint), V(kprobe) and V(kretprobe), whether this collection can use it on this host.
+    - For the latter two, C(kernel_support) says whether the kernel itself could.
+  returned: always
+  type: dict
+  sample:
+    tracepoint:
+      available: true
+      reason:
+      remedy:
+    kprobe:
+      available: false
+      reason: This kernel was built without CONFIG_KPROBES, so no function can be probed.
+      remedy: Ask for the nearest tracepoint.
+      kernel_support: false
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.capability import survey
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    module.exit_json(changed=False, **survey(attach=not module.check_mode))
+
+
+if __name__ == "__main__":
+    main()

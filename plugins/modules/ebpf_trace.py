@@ -1,0 +1,281 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ebpf_trace
+short_description: Trace kernel events with eBPF and return them as data
+version_added: 0.1.0
+description:
+  - Attaches eBPF programs to tracepoints of the running kernel, all at once, each for its own duration, and returns
+    exact counts and a bounded sample of decoded events.
+  - System calls are traced with their results. Each event has its arguments at entry, the value or the error that it
+    returned, and its duration.
+  - No model is involved, and nothing stays attached, however the task ends.
+  - Where one of the programs cannot be traced as asked, nothing is attached and the task fails with the reason and with
+    what would work instead.
+author:
+  - NannyAPI contributors (@nannyapi)
+extends_documentation_fragment:
+  - nannyapi.diagnostics.attributes
+  - nannyapi.diagnostics.attributes.info
+  - nannyapi.diagnostics.attributes.actiongroup
+attributes:
+  check_mode:
+    details:
+      - Checks the programs against the host's kernel and says what would be traced, attaching nothing.
+  action:
+    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    support: full
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: full
+options:
+  programs:
+    description:
+      - What to trace, at most 16 programs.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description:
+          - Names the result. Without it, O(programs[].target) does.
+        type: str
+      type:
+        description:
+          - How to attach. This version of the collection traces V(tracepoint) only. Another type is an error that names
+            the nearest tracepoints.
+        type: str
+        choices: [tracepoint, kprobe, kretprobe]
+        default: tracepoint
+      target:
+        description:
+          - The tracepoint as V(category/event).
+          - V(syscalls/sys_enter_*) traces all system calls, V(syscalls/sys_enter_open*) those that match.
+        type: str
+        required: true
+      duration:
+        description:
+          - For how many seconds to trace, 1 to 300.
+        type: float
+        default: 10
+      filters:
+        description:
+          - Only events that match all of these are counted. The kernel filters.
+        type: dict
+        suboptions:
+          pid:
+            description: The process (thread group) that causes the event.
+            type: int
+          comm:
+            description: The name of the process, at most 15 characters. V(post*) matches every name that begins so.
+            type: str
+          uid:
+            description: The user that the process runs as.
+            type: int
+      description:
+        description: Why it is traced. For readers only.
+        type: str
+  max_events:
+    description:
+      - How many events of each program are returned at most. They are spread over the time of the trace. Failures and the
+        slowest calls come before others.
+    type: int
+    default: 50
+requirements:
+  - root on the target host
+  - BCC for the system's Python, and kernel headers (the role P(nannyapi.diagnostics.setup#role) sees to both)
+seealso:
+  - module: nannyapi.diagnostics.ebpf_info
+  - module: nannyapi.diagnostics.diagnose
+"""
+
+EXAMPLES = r"""
+- name: Which files are opened, and which of them cannot be?
+  nannyapi.diagnostics.ebpf_trace:
+    programs:
+      - name: opens
+        target: syscalls/sys_enter_openat
+        duration: 5
+  become: true
+  register: trace
+
+- name: Show the most frequent failures
+  ansible.builtin.debug:
+    msg: "{{ (trace.ebpf_results.values() | first).failures[:5] }}"
+
+- name: Which system calls does a process make, and which connections change their state meanwhile?
+  nannyapi.diagnostics.ebpf_trace:
+    programs:
+      - name: calls_of_sshd
+        target: syscalls/sys_enter_*
+        filters:
+          comm: sshd
+      - name: tcp_states
+        target: sock/inet_sock_set_state
+    max_events: 10
+  become: true
+"""
+
+RETURN = r"""
+ebpf_results:
+  description:
+    - A result for each program. The key is the program's name and the time of its start in seconds since the Unix epoch.
+  returned: always
+  type: dict
+  contains:
+    program_name:
+      description: The name of the program.
+      type: str
+      returned: always
+    event_count:
+      description: How often the event fired and passed the filters, counted in the kernel.
+      type: int
+      returned: always
+    events:
+      description:
+        - A sample of events. C(timestamp) is in nanoseconds since the Unix epoch.
+      type: list
+      elements: dict
+      returned: always
+      sample:
+        - timestamp: 1795362582377714682
+          process_id: 11603
+          process_name: python3
+          thread_id: 11603
+          event_type: sys_enter_connect
+          data:
+            fd: 3
+            addrlen: 16
+            destination: 127.0.0.1:5999
+            family: AF_INET
+            duration_us: 814.3
+            error: ECONNREFUSED
+    summary:
+      description: What was seen, in a few sentences.
+      type: str
+      returned: always
+    attached_to:
+      description: What the programs were attached to in the kernel.
+      type: list
+      elements: str
+      returned: success
+    exact:
+      description: Whether RV(ebpf_results.event_count) is exact.
+      type: bool
+      returned: success
+    missed:
+      description: How many events the kernel is known to have skipped.
+      type: int
+      returned: success
+    own_events:
+      description: How many events this very task caused. They are not in RV(ebpf_results.event_count).
+      type: int
+      returned: success
+    events_not_carried:
+      description: How many events were counted, but are not in the sample.
+      type: int
+      returned: success
+    by_process:
+      description: Counts by process, the busiest first.
+      type: list
+      elements: dict
+      returned: success
+    by_result:
+      description: For system calls, how many returned without an error (C(ok)), and how many with which.
+      type: dict
+      returned: success, for system calls
+    failures:
+      description: For system calls, counts by process, error and what the call was about (a destination, a path).
+      type: list
+      elements: dict
+      returned: success, for system calls
+    by_syscall:
+      description: For system calls, how often each was made.
+      type: dict
+      returned: success, for system calls
+    in_flight:
+      description: For system calls, those that had not returned when the trace ended.
+      type: dict
+      returned: success, for system calls
+    error:
+      description: Why the program was not traced, and what would work instead.
+      type: str
+      returned: failure
+would_trace:
+  description: What would be traced.
+  returned: in check mode
+  type: list
+  elements: str
+  sample: [tracepoint syscalls/sys_enter_openat for 5 s]
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors import EbpfError
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.own_tree import connection_root
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import TraceLimits, Tracer
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.ending import Ending, Stopped
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.progress import ProgressFile
+
+MAX_PROGRAMS = 16
+FILTERS = {"pid": {"type": "int"}, "comm": {"type": "str"}, "uid": {"type": "int"}}
+PROGRAM = {
+    "name": {"type": "str"},
+    "type": {"type": "str", "choices": ["tracepoint", "kprobe", "kretprobe"], "default": "tracepoint"},
+    "target": {"type": "str", "required": True},
+    "duration": {"type": "float", "default": 10},
+    "filters": {"type": "dict", "options": FILTERS},
+    "description": {"type": "str"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "programs": {"type": "list", "elements": "dict", "options": PROGRAM, "required": True},
+            "max_events": {"type": "int", "default": 50},
+            "_bpf": {"type": "str"},
+            "_progress": {"type": "str"},
+        },
+        supports_check_mode=True,
+    )
+    ending = Ending()
+    ending.watch()
+    try:
+        trace(module, ending)
+    except (EbpfError, Stopped) as error:
+        module.fail_json(msg=str(error))
+
+
+def trace(module: AnsibleModule, ending: Ending) -> None:
+    programs = module.params["programs"]
+    tracer = Tracer(
+        Bundle.unpack(module.params["_bpf"] or ""),
+        own_roots=[os.getpid(), connection_root()],
+        stop=ending.event,
+        limits=TraceLimits(programs=MAX_PROGRAMS, events=max(0, module.params["max_events"])),
+    )
+    problems = [problem for problem in tracer.check(programs) if problem]
+    if problems or not programs:
+        module.fail_json(msg=" ".join(problems) or "There is no program to trace: the list is empty.")
+    if module.check_mode:
+        would = [f"{program['type']} {program['target']} for {program['duration']:g} s" for program in programs]
+        module.exit_json(changed=False, would_trace=would)
+    results = tracer.run(programs, ProgressFile(module.params["_progress"]))
+    errors = [result["error"] for result in results.values() if "error" in result]
+    ending.check()
+    if errors:
+        module.fail_json(msg=" ".join(dict.fromkeys(errors)), ebpf_results=results)
+    module.exit_json(changed=False, ebpf_results=results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the action plugins of this collection share. Private to the collection, controller side."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors import EbpfError
+from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils import programs
+from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.follower import Follower
+
+_SHOWN = ("round_started", "command_done", "trace_running", "program_done", "repair", "last_chance", "model_asked")
+
+
+class TracingAction(ActionBase):
+    """Runs the module of the same name with the eBPF programs, and shows its progress."""
+
+    TRANSFERS_FILES = True  # the temporary folder holds the progress
+    _supports_async = True
+    _supports_check_mode = True
+    _requires_connection = True
+
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[dict[str, Any]] = None) -> dict[str, Any]:
+        """The module's result."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        hidden = sorted(name for name in self._task.args if str(name).startswith("_"))
+        if hidden:
+            raise AnsibleActionFail(f"{', '.join(hidden)} cannot be set by a task.")
+        try:
+            arguments = {**self._task.args, **self.additions(), "_bpf": programs.packed()}
+        except EbpfError as error:
+            raise AnsibleActionFail(str(error)) from error
+        in_background = self._task.async_val and not self._connection.has_native_async
+        follower = Follower(self._connection, lambda event: self._show(event, task_vars))
+        path = None if in_background else follower.create(self._connection._shell.tmpdir)
+        if path:
+            arguments["_progress"] = path
+        try:
+            with follower.following(path):
+                result.update(
+                    self._execute_module(
+                        module_name=self._task.resolved_action or self._task.action,
+                        module_args=arguments,
+                        task_vars=task_vars,
+                        wrap_async=in_background,
+                    )
+                )
+        finally:
+            if not in_background:
+                self._remove_tmp_path(self._connection._shell.tmpdir)
+        return result
+
+    def additions(self) -> dict[str, Any]:
+        """Arguments that only the controller knows."""
+        return {}
+
+    def _show(self, event: dict[str, Any], task_vars: dict[str, Any]) -> None:
+        if event.get("stage") in _SHOWN:
+            Display().display(f"  {task_vars.get('inventory_hostname', 'host')}: {event.get('text', '')}"[:160])
