@@ -134,15 +134,18 @@ def _read(path: Path, what: str, forbidden: int, remedy: str) -> Optional[str]:
     """The text of a regular file whose mode has none of the *forbidden* bits; None where there is no such file."""
     try:
         # Judged by the open file: what a path names may change between looking and reading. Not blocking on a FIFO.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-            status = os.fstat(stream.fileno())
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise SettingsError(f"{what} {path} is not a regular file.")
             if status.st_mode & forbidden:
                 raise SettingsError(
                     f"{what} {path} has mode {stat.S_IMODE(status.st_mode):04o}, which gives others too much: {remedy}"
                 )
-            return stream.read(_LARGEST_FILE).decode("utf-8")
+            return os.read(descriptor, _LARGEST_FILE).decode("utf-8")
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         return None
     except UnicodeDecodeError as error:
