@@ -1,0 +1,201 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to the collection: running one judged command line without a shell.
+
+Pipelines, `;`, `&&` and `||` are done here. All programs write to one pipe, as to a terminal, so that their output
+comes in order; it is read in bounded memory, until they end, their time is over or the diagnosis is stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import Callable
+
+from .output import BoundedOutput
+from .policy import JudgedCommand, JudgedPipeline
+from .processes import ProcessFamily
+from .programs import find
+
+MOST_READ = 64 * 1024 * 1024
+_TICK = 0.05
+# How long output may still come from what a program left behind, after the program itself has ended.
+_LINGER = 0.3
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds and kept bytes of output for one command line."""
+
+    seconds: float = 30.0
+    output_bytes: int = 16384
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command line left: its output, exit code and how it ended."""
+
+    output: str
+    exit_code: int
+    truncated_bytes: int
+    timed_out: bool
+    cancelled: bool
+    error: str | None
+
+
+class LineExecutor:
+    """Runs the pipelines of one line; use once."""
+
+    def __init__(self, limits: Limits, cancelled: Callable[[], bool]) -> None:
+        self.limits = limits
+        self.cancelled = cancelled
+        self.give_up = time.monotonic() + limits.seconds
+        self.output = BoundedOutput(limits.output_bytes)
+        self.family = ProcessFamily()
+        self.stopped: str | None = None
+        self.last: _Started | _NotStarted = _NotStarted(0)
+
+    def run(self, pipelines: list[JudgedPipeline]) -> Outcome:
+        """Runs them one after the other as `;`, `&&` and `||` ask for. When it returns nothing of them runs."""
+        code = 0
+        try:
+            for pipeline in pipelines:
+                joined_by = pipeline.joined_by
+                if (joined_by == "&&" and code != 0) or (joined_by == "||" and code == 0):
+                    continue
+                code = self._run_pipeline(pipeline.commands)
+                if self.stopped:
+                    break
+        finally:
+            remaining = self.family.end() if self.stopped or self.family.running() else []
+            self.family.reap()
+        if self.stopped and isinstance(self.last, _Started):
+            code = self.family.exit_code(self.last.pid) or code
+        text, left_out = self.output.text()
+        timed_out, cancelled = self.stopped == "timeout", self.stopped == "cancelled"
+        return Outcome(text, code, left_out, timed_out, cancelled, self._error(remaining))
+
+    def _error(self, remaining: list[int]) -> str | None:
+        said = {
+            None: None,
+            "timeout": f"It did not end within {self.limits.seconds:g} s and was ended; the output is what it had"
+            " written by then.",
+            "cancelled": "The diagnosis was stopped before it had ended; the output is what it had written by then.",
+            "flood": f"It wrote more than {MOST_READ // 1024 // 1024} MiB and was ended; ask for less.",
+        }[self.stopped]
+        if remaining:
+            pids = ", ".join(map(str, remaining))
+            said = f"{said or ''} Process {pids} could not be ended, as it waits in the kernel."
+        return said
+
+    def _run_pipeline(self, commands: list[JudgedCommand]) -> int:
+        read_end, write_end = os.pipe()
+        try:
+            members = self._start_all(commands, write_end)
+            os.close(write_end)
+            write_end = -1
+            self._follow(read_end, [member for member in members if isinstance(member, _Started)])
+            self.last = members[-1]
+            if isinstance(self.last, _NotStarted):
+                return self.last.code
+            # None only where it had to be stopped: the signal that ends it will tell.
+            code = self.family.exit_code(self.last.pid)
+            return 128 + signal.SIGKILL if code is None else code
+        finally:
+            os.close(read_end)
+            if write_end >= 0:
+                os.close(write_end)
+
+    def _start_all(self, commands: list[JudgedCommand], collector: int) -> list[_Started | _NotStarted]:
+        members: list[_Started | _NotStarted] = []
+        upstream = subprocess.DEVNULL
+        for position, command in enumerate(commands):
+            downstream_read, downstream = subprocess.DEVNULL, collector
+            if position < len(commands) - 1:
+                downstream_read, downstream = os.pipe()
+            members.append(self._start(command, upstream, downstream, collector))
+            for descriptor in (upstream, downstream):
+                if descriptor not in (subprocess.DEVNULL, collector):
+                    os.close(descriptor)
+            upstream = downstream_read
+        return members
+
+    def _start(self, command: JudgedCommand, stdin: int, stdout: int, collector: int) -> _Started | _NotStarted:
+        name = command.arguments[0]
+        path = find(name)
+        if path is None:
+            return self._not_started(127, f"The program `{name}` is not on this host.")
+        opened: list[int] = []
+        targets = {0: stdin, 1: stdout, 2: collector}
+        try:
+            for redirection in command.redirections:
+                if redirection.source is not None:
+                    # Not to wait for a pipe's other end, should the file have become one.
+                    source = os.path.join("/", redirection.source.text)
+                    opened.append(os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+                    targets[0] = opened[-1]
+                elif redirection.duplicate_of is not None:
+                    targets[redirection.descriptor] = targets[redirection.duplicate_of]
+                else:
+                    targets[redirection.descriptor] = subprocess.DEVNULL
+            return _Started(self.family.start(path, command.arguments, targets[0], targets[1], targets[2]))
+        except OSError as error:
+            return self._not_started(126, f"`{name}` could not be started: {error}.")
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+
+    def _not_started(self, code: int, sentence: str) -> _NotStarted:
+        self.output.add(sentence.encode() + b"\n")
+        return _NotStarted(code)
+
+    def _follow(self, read_end: int, members: list[_Started]) -> None:
+        """Reads until all members have ended and nothing more comes, or until it has to stop."""
+        os.set_blocking(read_end, False)
+        # poll and not select: a process with many descriptors may be given one above 1023.
+        poller = select.poll()
+        poller.register(read_end, select.POLLIN)
+        open_for_reading = True
+        ended_at: float | None = None
+        while not self._must_stop():
+            if open_for_reading:
+                if poller.poll(_TICK * 1000):
+                    open_for_reading = self._read(read_end)
+            else:
+                time.sleep(0.005 if ended_at is None else _TICK)
+            if all(self.family.exit_code(member.pid) is not None for member in members):
+                ended_at = ended_at or time.monotonic()
+                if not open_for_reading or time.monotonic() - ended_at > _LINGER:
+                    return
+
+    def _read(self, read_end: int) -> bool:
+        try:
+            chunk = os.read(read_end, 65536)
+        except BlockingIOError:
+            return True
+        self.output.add(chunk)
+        return bool(chunk)
+
+    def _must_stop(self) -> bool:
+        if self.cancelled():
+            self.stopped = "cancelled"
+        elif time.monotonic() >= self.give_up:
+            self.stopped = "timeout"
+        elif self.output.seen > MOST_READ:
+            self.stopped = "flood"
+        return self.stopped is not None
+
+
+@dataclass(frozen=True)
+class _Started:
+    pid: int
+
+
+@dataclass(frozen=True)
+class _NotStarted:
+    code: int

@@ -1,0 +1,179 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to the collection: judging a command line before anything of it is run.
+
+Every simple command of a line is judged by program and arguments against rules that are data (`rules/`). What a rule
+does not name is refused. The verdict carries what will be run, word for word: judged and executed arguments are the
+same lists.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from .errors import PolicyError, Refused
+from .kinds import check
+from .operands import FormMatcher
+from .options import Arguments, OptionReader
+from .parser import Pipeline, Redirection, SimpleCommand, parse
+from .paths import PathJudge
+from .programs import name_of
+from .rules.refused import REFUSED
+from .rules.schema import Rule
+from .rules.table import RULES
+from .site import SiteRules, read_site_rules
+from .words import Word
+
+SITE_FILE = "/etc/nannyapi/command_policy.json"
+
+
+@dataclass(frozen=True)
+class JudgedCommand:
+    """One program with its arguments, and its redirections in order; `arguments[0]` is the program's name."""
+
+    arguments: list[str]
+    redirections: list[Redirection]
+
+
+@dataclass(frozen=True)
+class JudgedPipeline:
+    """Commands joined by pipes; `joined_by` is `;`, `&&` or `||`."""
+
+    joined_by: str
+    commands: list[JudgedCommand]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a line may be run; why not, as a sentence for the model; and what would be run."""
+
+    allowed: bool
+    reason: str = ""
+    pipelines: list[JudgedPipeline] = field(default_factory=list)
+
+
+class Policy:
+    """The rules of this host: the built-in ones, narrowed or widened by the site's."""
+
+    def __init__(self, site: SiteRules | None = None) -> None:
+        site = site or SiteRules()
+        self.refused = {**REFUSED, **site.refuse}
+        self.rules: dict[str, Rule] = {
+            name: rule for name, rule in {**RULES, **site.allow}.items() if name not in site.refuse
+        }
+        self.readers = {name: OptionReader(name, rule) for name, rule in self.rules.items()}
+        self.paths = PathJudge(site.secret_paths)
+
+    @classmethod
+    def default(cls) -> Policy:
+        """The built-in rules alone."""
+        return cls()
+
+    @classmethod
+    def from_file(cls, path: str) -> Policy:
+        """The built-in rules and those of a site's file; raises `PolicyError` where it cannot be used."""
+        return cls(read_site_rules(path))
+
+    @classmethod
+    def for_host(cls, path: str = SITE_FILE) -> Policy:
+        """The rules of this host: with the site's file where there is one. Raises `PolicyError`."""
+        return cls.from_file(path) if os.path.lexists(path) else cls.default()
+
+    def judge(self, command: str) -> Verdict:
+        """The verdict on a command line; never raises."""
+        try:
+            return Verdict(True, "", [self._pipeline(pipeline) for pipeline in parse(command)])
+        except Refused as error:
+            return Verdict(False, str(error))
+        except Exception as error:
+            # Whatever was not foreseen is not run.
+            return Verdict(False, f"The command is not run, as judging it failed ({type(error).__name__}: {error}).")
+
+    def _pipeline(self, pipeline: Pipeline) -> JudgedPipeline:
+        return JudgedPipeline(pipeline.joined_by, [self._command(command) for command in pipeline.commands])
+
+    def _command(self, command: SimpleCommand) -> JudgedCommand:
+        arguments = [text for word in command.words for text in word.expand()]
+        program = name_of(arguments[0])
+        redirections = [self._redirection(redirection) for redirection in command.redirections]
+        if program in self.refused or program not in self.rules:
+            raise Refused(self._no_rule(program))
+        self._judge_arguments(program, arguments[1:])
+        return JudgedCommand([program, *self.rules[program].get("insert", []), *arguments[1:]], redirections)
+
+    def _redirection(self, redirection: Redirection) -> Redirection:
+        if redirection.source is not None:
+            names = redirection.source.expand()
+            if len(names) != 1:
+                raise Refused(f"`< {redirection.source.text}` stands for several files; name one.")
+            self.paths.may_read(names[0])
+            return Redirection(redirection.descriptor, source=Word(names[0]))
+        return redirection
+
+    def _no_rule(self, program: str) -> str:
+        if program in self.refused:
+            return f"`{program}` is not run here: {self.refused[program]}."
+        return (
+            f"`{program}` is not among the read-only programs that are run here. Files are read with cat, grep, head"
+            " and tail; the system with ps, ss, ip, journalctl, systemctl status, dmesg, df, free, vmstat, lsof."
+        )
+
+    def _judge_arguments(self, program: str, words: list[str]) -> None:
+        rule = self.rules[program]
+        reader = self.readers[program]
+        arguments = reader.read(words)
+        for name, value in arguments.options:
+            self._judge_value(program, reader.kind(name), name, value, reads=_reads(rule))
+        self._judge_needs(program, rule, arguments)
+        self._judge_operands(program, rule, arguments)
+
+    def _judge_value(self, program: str, kind: str | None, name: str, value: str | None, reads: bool) -> None:
+        if kind is None or value is None:
+            return
+        try:
+            check(kind, value, self.paths.may_read)
+        except Refused as error:
+            raise Refused(f"`{program} {name}`: {error}") from error
+        what = self.paths.mentions_secret(value) if reads else None
+        if what:
+            raise Refused(f"`{program} {name} {value}` names a file that is not shown: {what}.")
+
+    def _judge_needs(self, program: str, rule: Rule, arguments: Arguments) -> None:
+        for names, why in rule.get("needs", {}).items():
+            if not arguments.has(names):
+                raise Refused(f"`{program}` needs `{names.split()[0]}` here: {why}.{_example(rule)}")
+        for given, needed in rule.get("needs_with", {}).items():
+            for names, why in needed.items():
+                if arguments.has(given) and not arguments.has(names):
+                    raise Refused(f"`{program} {given.split()[0]}` needs `{names.split()[0]}`: {why}.{_example(rule)}")
+
+    def _judge_operands(self, program: str, rule: Rule, arguments: Arguments) -> None:
+        forms = rule.get("forms", [""])
+        for names, others in rule.get("forms_with", {}).items():
+            if arguments.has(names):
+                forms = others
+        recursive = arguments.has(rule.get("recursive", ""))
+        matcher = FormMatcher(self.paths.may_read_tree if recursive else self.paths.may_read)
+        if not matcher.match(forms, arguments.operands):
+            shown = " ".join([program, *arguments.operands])[:200]
+            reasons = [f"{rule['operands_note']}."] if "operands_note" in rule else []
+            reasons += [str(matcher.why)] if matcher.why else []
+            why = " ".join(reasons) or "not with these operands."
+            raise Refused(f"`{shown}` is not accepted: {why}{_example(rule)}")
+        if recursive and len(arguments.operands) < (1 if forms is not rule.get("forms") else 2):
+            raise Refused(f"`{program}` with {rule['recursive'].split()[0]} needs a directory to read.")
+
+
+def _reads(rule: Rule) -> bool:
+    """Whether a program shows files' content, so that a misread option could show a secret one."""
+    return any("@read" in form for form in rule.get("forms", []))
+
+
+def _example(rule: Rule) -> str:
+    example = rule.get("example")
+    return f" Accepted is, for one: `{example}`." if example else ""
+
+
+__all__ = ["SITE_FILE", "JudgedCommand", "JudgedPipeline", "Policy", "PolicyError", "Verdict"]

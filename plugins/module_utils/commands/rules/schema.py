@@ -1,0 +1,51 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to the collection: what a command rule may say.
+
+A rule is data: it lists what a program may be given, and whatever it does not list is refused. Options that are
+one and the same are written side by side (`"-n --lines"`). The kinds of values are described in `kinds.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class Rule(TypedDict, total=False):
+    """How one program may be run; every key may be missing.
+
+    - `style`: how its options are written: `getopt` (the usual: short ones may be joined, long ones take `=`),
+      `words` (each option is a word of its own, as in find or ip), `plain` (no options: every word is an operand),
+      `ps` (getopt and, without a dash, BSD letters).
+    - `flags`: options that take no value. `values`: options that take one, with its kind. `optional`: options whose
+      value, if any, is attached to them. `matching`: regular expressions for whole words that are accepted anywhere.
+    - `refused`: options with the particular reason why they are not accepted.
+    - `options_first`: options end at the first operand, as they do in ip.
+    - `needs`: options of which one must be there, with the reason. `needs_with`: the same, where another one is given.
+    - `forms`: what the operands may look like, one string per form. A word of a form is a literal (`show|list`), or
+      `@kind`, followed by `?` where it may be missing and by `...` where it may come any number of times.
+      Without `forms` a program takes no operands. `forms_with`: other forms, where a certain option is given.
+    - `recursive`: options that make the program read whole directories.
+    - `insert`: words put in front of the arguments, so that the program leaves nothing behind.
+    - `bsd_flags`, `bsd_values`: letters of the `ps` style.
+    - `operands_note`: why other operands are not accepted. `example`: a line that is.
+    """
+
+    style: str
+    flags: str
+    values: dict[str, str]
+    optional: dict[str, str]
+    matching: list[str]
+    refused: dict[str, str]
+    options_first: bool
+    needs: dict[str, str]
+    needs_with: dict[str, dict[str, str]]
+    forms: list[str]
+    forms_with: dict[str, list[str]]
+    recursive: str
+    insert: list[str]
+    bsd_flags: str
+    bsd_values: dict[str, str]
+    operands_note: str
+    example: str

@@ -1,0 +1,69 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to the collection: which files are never shown, as data.
+
+Expressions are matched against the whole path, with links resolved and without: `/etc/…` is what it points to as well.
+`/proc` and `/sys` are listed where reading gives away another process's memory, or changes something.
+"""
+
+from __future__ import annotations
+
+_HOME = r"/(root|home/[^/]+|var/lib/[^/]+)"
+_PROCESS = r"/proc/(\d+|self|thread-self)(/task/\d+)?"
+
+# (expression, what it is)
+SECRET_PATHS: list[tuple[str, str]] = [
+    (r"/etc/(shadow|gshadow)[^/]*", "password hashes"),
+    (r"/etc/security/opasswd.*", "password hashes"),
+    (r"/etc/nannyapi(/.*)?", "this collection's own key and configuration"),
+    (r"/var/lib/nannyapi(/.*)?", "records of earlier diagnoses"),
+    (_HOME + r"/\.[^/].*", "hidden files of a home directory, which hold keys, tokens and histories"),
+    (r"/etc/ssh/ssh_host_[a-z0-9]+_key", "a private key"),
+    (r"/etc/(ssl|pki/tls)/private(/.*)?", "private keys"),
+    (r"/etc/pki/(nssdb|consumer|entitlement)(/.*)?", "private keys"),
+    (r"/etc/letsencrypt/(accounts|keys)(/.*)?", "private keys"),
+    (r"/etc/(wireguard|openvpn|ipsec\.d/private|swanctl/private|strongswan)(/.*)?", "private keys"),
+    (r"/etc/(ipsec|strongswan)[^/]*\.secrets", "shared secrets"),
+    (r"/etc/ppp/[^/]*secrets", "shared secrets"),
+    (r"/etc/(NetworkManager/system-connections|wpa_supplicant)(/.*)?", "network passwords"),
+    (r"/(etc|run)/NetworkManager/system-connections(/.*)?", "network passwords"),
+    (r"/etc/(kubernetes|rancher)(/.*)?", "cluster credentials"),
+    (r"/var/lib/(kubelet|rancher|etcd)(/.*)?", "cluster credentials"),
+    (r"/(etc/docker/key\.json|var/lib/(docker|containerd|containers)(/.*)?)", "a container engine's own data"),
+    (r"/run/(secrets|credentials|user/\d+/(keyring|gnupg))(/.*)?", "credentials"),
+    (r"/etc/(credstore|credstore\.encrypted)(/.*)?", "credentials"),
+    (r"/etc/(sssd|samba/private|vault\.d|consul\.d|nomad\.d|grafana/provisioning)(/.*)?", "credentials"),
+    (r"/var/lib/(sss|samba/private|systemd/credential\.secret|systemd/random-seed)(/.*)?", "credentials"),
+    (r"/etc/(mysql/debian\.cnf|postfix/sasl_passwd[^/]*|exim4/passwd\.client|fetchmailrc|cifs[^/]*)", "credentials"),
+    (r"/var/backups/(shadow|gshadow|passwd|group)[^/]*", "password hashes"),
+    (r".*/(id_(rsa|dsa|ecdsa|ed25519)(_sk)?|authorized_keys)", "keys"),
+    (r"(?i).*\.(key|p12|pfx|pkcs12|jks|keystore|kdbx|keytab|ppk|asc|gpg|ovpn)", "keys"),
+    (r"(?!/etc/ssl/certs/|/usr/share/|/etc/pki/(ca-trust|tls/certs)/).*(?<!/cert)(?<!chain)\.pem", "a private key"),
+    (r"(?i).*/\.?(env|htpasswd|netrc|pgpass|my\.cnf|git-credentials|vault-token|npmrc|pypirc|s3cfg)", "credentials"),
+    (r"(?i).*/[^/]*\.env", "credentials"),
+    (r"(?i).*/[^/]*(secret|credential)[^/]*(/.*)?", "credentials"),
+    (r"(?i).*/[^/]*[._-]token", "credentials"),
+    (_PROCESS + r"/environ", "a process's environment, where secrets are"),
+    (_PROCESS + r"/(mem|pagemap|auxv|syscall)", "another process's memory"),
+    (_PROCESS + r"/(root|cwd|fd|map_files)/.*", "files by way of another process"),
+    (_PROCESS + r"/(exe|root|cwd)", "files by way of another process"),
+    (r"/proc/(kcore|kmsg|vmcore|kpage[a-z]*|keys|key-users|acpi/.*)", "the kernel's memory"),
+    (r"/proc/sys/net/(.*/)?[^/]*_key", "a secret of the kernel's"),
+    (r"/dev(/.*)?", "devices"),
+    (r"/sys/kernel/debug(?!/tracing/)(/.*)?", "the kernel's debugging files, reading which may act"),
+    (r"/sys/kernel/(debug/)?tracing/(.*/)?(trace|trace_pipe|trace_pipe_raw|snapshot)(_raw)?", "a running trace"),
+    (r"/sys/(.*/)?(rom|vpd|eeprom|nvmem|resource\d+(_wc)?|config)", "a device's own memory"),
+    (r"/sys/firmware/efi/efivars(/.*)?", "firmware variables"),
+]
+
+# Never secret, though an expression above might take them for it.
+PUBLIC_PATHS: list[str] = [
+    r".*\.pub",
+    r"/usr/(lib|share|include)/.*",
+    r"/etc/pam\.d/.*",
+    r"/dev/null",
+    r"/proc/config\.gz",
+    # Generated afresh by systemd's generators or packages, with no key in them.
+    r"/var/lib/(dpkg|apt|rpm|dbus|systemd|NetworkManager|dhcp[a-z]*|chrony|logrotate)/[^.].*(?<!\.secret)(?<!seed)",
+]
