@@ -1,5 +1,4 @@
 #!/usr/bin/python
-# -*- coding: utf-8 -*-
 # Copyright: (c) 2026, NannyAPI contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -11,9 +10,11 @@ module: diagnose
 short_description: Find the cause of an issue on a host, with evidence from its kernel
 version_added: 0.1.0
 description:
-  - Runs a diagnosis on the target host. A model is told the issue and what the host can do, and asks for read-only commands
+  - Runs a diagnosis on the target host. A model is told the issue and what the host can do, and asks for read-only
+    commands
     and eBPF programs. The host runs both and answers with real results, until the model gives a resolution.
-  - The model is reached from the target host. Without a model configured the collection's own offline diagnostician answers,
+  - The model is reached from the target host. Without a model configured the collection's own offline diagnostician
+    answers,
     which needs no network.
   - Commands are judged by a policy before they run, and nothing in a resolution is ever executed.
   - Only one diagnosis runs on a host at a time. Another one waits for it.
@@ -29,7 +30,8 @@ attributes:
     details:
       - Says which model would be asked and what the host can do. Nothing is asked, run or attached.
   action:
-    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the
+      controller.
     support: full
   async:
     description: Supports being used with the C(async) keyword.
@@ -48,25 +50,31 @@ options:
   model:
     description:
       - The model that answers. V(offline) is the collection's own diagnostician.
-      - V(tensorzero::function_name::diagnose_and_heal) is the function of a TensorZero gateway, and the default where an
+      - V(tensorzero::function_name::diagnose_and_heal) is the function of a TensorZero gateway, and the default where
+        an
         endpoint is configured. Anything else is a name that the server at O(endpoint) knows.
-      - Where this is not set, E(NANNYAPI_MODEL) of the controller counts, then the host's C(/etc/nannyapi/diagnostics.json).
+      - Where this is not set, E(NANNYAPI_MODEL) of the controller counts, then the host's
+        C(/etc/nannyapi/diagnostics.json).
     type: str
   endpoint:
     description:
-      - The address of an OpenAI-compatible server, such as V(http://gateway:3000/openai/v1) of a TensorZero gateway. The target
+      - The address of an OpenAI-compatible server, such as V(http://gateway:3000/openai/v1) of a TensorZero gateway.
+        The target
         host connects to it.
-      - Where this is not set, E(NANNYAPI_ENDPOINT) of the controller counts, then the host's C(/etc/nannyapi/diagnostics.json).
+      - Where this is not set, E(NANNYAPI_ENDPOINT) of the controller counts, then the host's
+        C(/etc/nannyapi/diagnostics.json).
     type: str
   api_key:
     description:
       - The key that the server at O(endpoint) wants, if it wants one.
-      - Where this is not set, E(NANNYAPI_API_KEY) of the controller counts, then the host's key file, which is used with the
+      - Where this is not set, E(NANNYAPI_API_KEY) of the controller counts, then the host's key file, which is used
+        with the
         host's own endpoint only.
     type: str
   rounds:
     description:
-      - How many times the model may ask for evidence. After the last it is asked for the best resolution from what is known.
+      - How many times the model may ask for evidence. After the last it is asked for the best resolution from what is
+        known.
     type: int
     default: 5
   seconds:
@@ -139,7 +147,8 @@ resolution:
   type: dict
   sample:
     response_type: resolution
-    root_cause: "orders (4711) cannot connect to 127.0.0.1:5432: 42 of 42 attempts were refused, and nothing listens there."
+    root_cause: "orders (4711) cannot connect to 127.0.0.1:5432: 42 of 42 attempts were refused, and nothing listens
+      there."
     resolution_plan: "1. Start the server that should listen on 127.0.0.1:5432."
     confidence: High
     ebpf_evidence: "connects_1795362582: connect(2) returned ECONNREFUSED 42 times."
@@ -313,7 +322,8 @@ def main() -> None:
     respawn_where_libraries_are(deps.missing(), module.params)
     if os.geteuid() != 0 and not module.check_mode:
         module.fail_json(
-            msg=f"A diagnosis needs root on the host, and this ran as uid {os.geteuid()}. Add become: true to the task.",
+            msg=f"A diagnosis needs root on the host, and this ran as uid {os.geteuid()}. Add become: true to the
+            task.",
             issue=module.params["issue"],
         )
     ending = Ending()

@@ -1,5 +1,4 @@
 #!/usr/bin/python
-# -*- coding: utf-8 -*-
 # Copyright: (c) 2026, NannyAPI contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -136,6 +135,7 @@ probe_types:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.capability import survey
 
 

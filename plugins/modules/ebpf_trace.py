@@ -1,5 +1,4 @@
 #!/usr/bin/python
-# -*- coding: utf-8 -*-
 # Copyright: (c) 2026, NannyAPI contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -29,7 +28,8 @@ attributes:
     details:
       - Checks the programs against the host's kernel and says what would be traced, attaching nothing.
   action:
-    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the
+      controller.
     support: full
   async:
     description: Supports being used with the C(async) keyword.
@@ -83,7 +83,8 @@ options:
         type: str
   max_events:
     description:
-      - How many events of each program are returned at most. They are spread over the time of the trace. Failures and the
+      - How many events of each program are returned at most. They are spread over the time of the trace. Failures and
+        the
         slowest calls come before others.
     type: int
     default: 50
@@ -125,7 +126,8 @@ EXAMPLES = r"""
 RETURN = r"""
 ebpf_results:
   description:
-    - A result for each program. The key is the program's name and the time of its start in seconds since the Unix epoch.
+    - A result for each program. The key is the program's name and the time of its start in seconds since the Unix
+      epoch.
   returned: always
   type: dict
   contains:
@@ -218,6 +220,7 @@ would_trace:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors import EbpfError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.own_tree import connection_root

@@ -10,6 +10,7 @@ from typing import Any, Optional
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors import EbpfError
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils import programs
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.follower import Follower

@@ -95,7 +95,9 @@ def _tracefs() -> dict[str, Any]:
     reason = "No tracefs is readable at /sys/kernel/tracing."
     if os.geteuid() != 0:
         return _answer(reason, "Run the task with become: true.", path=None)
-    return _answer(reason, "Mount it: mount -t tracefs tracefs /sys/kernel/tracing (the setup playbook does).", path=None)
+    return _answer(
+        reason, "Mount it: mount -t tracefs tracefs /sys/kernel/tracing (the setup playbook does).", path=None
+    )
 
 
 def _lockdown() -> dict[str, Any]:

@@ -127,7 +127,7 @@ def install_hint() -> str:
 
 
 def _pythons() -> list[str]:
-    """The interpreters that may have BCC: the one that runs this, and the system's, for which distributions build it."""
+    """The interpreters that may have BCC: this one, and the system's, for which distributions build it."""
     return list(dict.fromkeys([sys.executable, "/usr/bin/python3"]))
 
 

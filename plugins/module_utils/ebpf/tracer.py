@@ -97,9 +97,7 @@ class Tracer:
         for index, program in enumerate(programs):
             prepared = self._prepared(program)
             if index >= self._limits.programs:
-                prepared = HostError(
-                    f"At most {self._limits.programs} programs run at once; ask for it in a later round."
-                )
+                prepared = HostError(f"At most {self._limits.programs} programs run at once; trace it another time.")
             if isinstance(prepared, EbpfError):
                 results[index] = _failed(program, str(prepared))
             else:

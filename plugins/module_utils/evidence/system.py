@@ -17,8 +17,11 @@ from typing import Any, Optional
 
 _MIB = 1024 * 1024
 _PSEUDO = frozenset(
-    "autofs bpf binfmt_misc cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs fuse.gvfsd-fuse fusectl hugetlbfs"
-    " mqueue nsfs proc pstore ramfs rpc_pipefs securityfs squashfs sysfs tracefs".split()
+    (
+        *("autofs", "bpf", "binfmt_misc", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs"),
+        *("efivarfs", "fusectl", "hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "ramfs", "rpc_pipefs"),
+        *("securityfs", "squashfs", "sysfs", "tracefs"),
+    )
 )
 _MAX_DISKS = 20
 

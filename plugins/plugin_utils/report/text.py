@@ -1,0 +1,127 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A report as a person reads it: 80 columns in a terminal, Markdown in a file. Private to the collection."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import Any
+
+_WIDTH = 79  # so that nothing wraps in 80 columns
+_LABEL = 12
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_RULE = "─" * _WIDTH
+_COMMANDS_LISTED, _ERRORS_LISTED = 12, 6
+
+
+def clean(text: Any) -> str:
+    """Text that comes from a model or a host, without what a terminal would obey."""
+    return _CONTROL.sub("�", str(text))
+
+
+def _block(label: str, text: Any) -> list[str]:
+    """A label and its text beside it, each line of the text wrapped by itself."""
+    lines: list[str] = []
+    for paragraph in clean(text).splitlines() or [""]:
+        indent = len(paragraph) - len(paragraph.lstrip())
+        hanging = indent + (3 if re.match(r"\s*(\d+\.|[-*•])\s", paragraph) else 0)
+        lines += textwrap.wrap(
+            paragraph.strip(),
+            _WIDTH - _LABEL,
+            initial_indent=" " * indent,
+            subsequent_indent=" " * hanging,
+            break_on_hyphens=False,
+        ) or [""]
+    return [f"{label if index == 0 else '':<{_LABEL}}{line}".rstrip() for index, line in enumerate(lines)]
+
+
+def _plural(number: int, word: str) -> str:
+    return f"{number:,} {word}" + ("" if number == 1 else "s")
+
+
+def host_text(report: dict[str, Any]) -> str:
+    """One host's report for a terminal."""
+    seconds = report["duration_s"]
+    right = "  ".join(
+        part for part in (clean(report["model"] or ""), f"{seconds:.0f} s" if seconds is not None else "") if part
+    )
+    host = clean(report["host"])[: _WIDTH - 20]
+    lines = [_RULE, f"{host}{right[: _WIDTH - len(host) - 2]:>{_WIDTH - len(host)}}", _RULE]
+    lines += _block("Issue", report["issue"])
+    if report["status"] != "diagnosed":
+        lines += _block(report["status"].capitalize(), report["error"])
+    lines += _looked_at(report)
+    resolution = report["resolution"]
+    if resolution:
+        if report["ended"] not in (None, "resolution"):
+            lines += _block("Note", f"Concluded at the end of what it may cost ({report['ended']}).")
+        lines += ["", *_block("Root cause", resolution["root_cause"])]
+        lines += ["", *_block("Evidence", resolution["ebpf_evidence"])]
+        lines += ["", *_block("Plan", resolution["resolution_plan"])]
+        lines += ["", *_block("Confidence", resolution["confidence"])]
+    lines += [line for warning in report["warnings"] for line in _block("Warning", warning)]
+    return "\n".join(lines)
+
+
+def _looked_at(report: dict[str, Any]) -> list[str]:
+    commands, programs = report["command_results"], report["ebpf_results"]
+    if not commands and not programs:
+        return []
+    refused = sum(bool(result.get("refused")) for result in commands)
+    counts = [
+        _plural(len(report["rounds"]), "round"),
+        _plural(len(commands), "command"),
+        _plural(len(programs), "trace"),
+    ]
+    lines = _block("Looked at", ", ".join(counts) + (f" ({refused} refused)" if refused else ""))
+    for result in list(programs.values()):
+        target = result.get("target") or result.get("program_name")
+        if result.get("error"):
+            lines += _block("", f"• {target}: not traced. {result['error']}")
+        else:
+            exact = "" if result.get("exact", True) else ", at least"
+            lines += _block("", f"• {target}: {_plural(result.get('event_count', 0), 'event')}{exact}")
+    names = [clean(result.get("command", "")) for result in commands if not result.get("refused")]
+    if names:
+        more = f" and {len(names) - _COMMANDS_LISTED} more" if len(names) > _COMMANDS_LISTED else ""
+        lines += _block("", "• " + "; ".join(names[:_COMMANDS_LISTED]) + more)
+    return lines
+
+
+def summary_text(overview: dict[str, Any]) -> str:
+    """The run at a glance, for a terminal: a line or two a host."""
+    counts = ", ".join(f"{number} {status}" for status, number in overview["counts"].items() if number)
+    lines = [_RULE, f"{_plural(len(overview['hosts']), 'host')}: {counts}", _RULE]
+    for host, found in overview["hosts"].items():
+        said = found["root_cause"] or found["error"] or ""
+        about = found["confidence"] or found["status"]
+        first = textwrap.shorten(clean(said), 2 * (_WIDTH - 4), placeholder=" …", break_on_hyphens=False)
+        lines.append(f"{clean(host)}  [{about}]"[:_WIDTH])
+        lines += textwrap.wrap(first, _WIDTH - 4, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def summary_markdown(overview: dict[str, Any]) -> str:
+    """The run at a glance as Markdown, with a table of hosts."""
+
+    def cell(text: Any) -> str:
+        return clean(text if text is not None else "").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+    counts = ", ".join(f"{number} {status}" for status, number in overview["counts"].items() if number)
+    lines = [
+        "# Diagnosis",
+        "",
+        f"- Issue: {cell(overview['issue'])}",
+        f"- Started: {cell(overview['started'])}",
+        f"- {_plural(len(overview['hosts']), 'host')}: {counts}",
+        "",
+        "| Host | Status | Confidence | Root cause, or why there is none | Events | Seconds | Model |",
+        "| --- | --- | --- | --- | ---: | ---: | --- |",
+    ]
+    for host, found in overview["hosts"].items():
+        said = found["root_cause"] or found["error"]
+        cells = [host, found["status"], found["confidence"], said, found["events"], found["duration_s"], found["model"]]
+        lines.append("| " + " | ".join(cell(text) for text in cells) + " |")
+    return "\n".join(lines) + "\n"
