@@ -2,8 +2,13 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
-# Text that a person typed reaches the script by environment: the shell must never read it as its own.
-export ISSUE INVENTORY LIMIT
+# Text that a person typed reaches the script by environment, as it was typed: neither make nor a shell reads it.
+ifneq ($(origin ISSUE),undefined)
+export NANNYAPI_ISSUE := $(value ISSUE)
+endif
+export NANNYAPI_INVENTORY := $(value INVENTORY)
+export NANNYAPI_LIMIT := $(value LIMIT)
+unexport ISSUE INVENTORY LIMIT MAKEFLAGS MAKEOVERRIDES MFLAGS
 
 .PHONY: help diagnose build test lint sanity importer test-unit test-integration molecule clean distclean
 

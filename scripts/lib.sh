@@ -102,3 +102,10 @@ link_source() {
     : >.cache/src/ansible_collections/nannyapi/__init__.py
     ln -sfn ../../../.. .cache/src/ansible_collections/nannyapi/diagnostics
 }
+
+# What belongs to the project, separated by NUL: what git knows or would add, and what is still there.
+list_sources() {
+    # A file that was removed and not committed is listed still, so each one is looked at.
+    # shellcheck disable=SC2016 # the inner shell expands it
+    git ls-files -z -co --exclude-standard | xargs -0 sh -c 'for path; do [ ! -e "$path" ] || printf "%s\0" "$path"; done' sh
+}

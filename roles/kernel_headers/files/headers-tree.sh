@@ -6,7 +6,7 @@
 set -eu
 
 headers_among_depends() { # PACKAGE: the linux-headers-* packages that it depends on
-    dpkg-query -W -f '${Depends}' "$1" | tr ',|' '\n\n' | sed -n 's/^ *\(linux-headers-[^ (]*\).*/\1/p'
+    dpkg-query -W -f '${Depends}' "$1" | sed 's/[,|]/\n/g' | sed -n 's/^ *\(linux-headers-[^ (]*\).*/\1/p'
 }
 
 package_directory() { echo "/usr/src/$1"; }
