@@ -71,7 +71,8 @@ def compile_programs(text: str, functions: tuple[str, ...]) -> Object:
     python, headers = bcc_python(), kernel_headers()
     if python is None:
         raise HostError(install_hint())
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
+    # The other interpreter finds this package where it is here (a folder, or Ansible's zip), and nothing else of ours.
+    environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[__name__.count(".")]))
     if headers is not None:
         environment["BCC_KERNEL_SOURCE"] = str(headers)
     try:

@@ -16,7 +16,7 @@ from .request import Filters, ProgramRequest
 _ZERO = struct.pack("=I", 0)
 _MAX_SLOTS = 4096  # of a program's sample in the kernel, over all CPUs
 _PER_SLICE = (4, 4)  # slots for ordinary and for failed events, per CPU and slice; one more is for the slowest
-_BURST = 32  # slots per CPU for what a slice has no room for
+_BURST = 64  # slots per CPU for what a slice has no room for
 
 
 def plan_head(request: ProgramRequest, flags: int = 0) -> layout.PlanHead:

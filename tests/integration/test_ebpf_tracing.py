@@ -1,0 +1,302 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is traced is what happened: workloads that make a known number of calls, counted by the kernel."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import random
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from conftest import Trace, Workload, program
+
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf import kernel, layout, tracefs
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import Tracer
+
+Start = Callable[..., Workload]
+OPENS = "for _ in range(10000): os.close(os.open('/etc/hosts', 0))"
+
+
+def test_ten_thousand_opens_are_ten_thousand(trace: Trace, workload: Start) -> None:
+    opener = workload(OPENS, "opener")
+    begun = time.time_ns()
+    (result,) = trace([program("syscalls/sys_enter_openat", pid=opener.pid)], opener.work)
+    assert result["event_count"] == 10000
+    assert result["exact"] is True
+    assert result["by_process"] == [{"process_id": opener.pid, "process_name": "opener", "count": 10000, "errors": 0}]
+    assert result["by_result"] == {"ok": 10000}
+    assert len(result["events"]) == 50
+    assert result["events_not_carried"] == 9950
+    for event in result["events"]:
+        assert (event["process_id"], event["process_name"], event["event_type"]) == (
+            opener.pid,
+            "opener",
+            "sys_enter_openat",
+        )
+        assert begun < event["timestamp"] < time.time_ns()
+        assert event["data"]["filename"] == "/etc/hosts"
+        assert event["data"]["result"] >= 3
+
+
+def test_a_filter_on_another_process_counts_nothing(trace: Trace, workload: Start) -> None:
+    opener = workload(OPENS, "opener")
+    (result,) = trace([program("syscalls/sys_enter_openat", comm="nobody")], opener.work)
+    assert (result["event_count"], result["events"], result["by_process"]) == (0, [], [])
+
+
+def test_filters_by_name_prefix_and_user_count_the_same(trace: Trace, workload: Start) -> None:
+    opener = workload(f"os.setuid(65534)\n{OPENS}", "filtered-one")
+    target = "syscalls/sys_enter_openat"
+    results = trace(
+        [
+            program(target, comm="filtered-one"),
+            program(target, comm="filtered-*"),
+            program(target, uid=65534, comm="filtered*"),
+            program(target, comm="filtered-on"),
+        ],
+        opener.work,
+    )
+    assert [result["event_count"] for result in results] == [10000, 10000, 10000, 0]
+
+
+def test_three_million_calls_are_counted_while_three_other_programs_run(trace: Trace, workload: Start) -> None:
+    caller = workload("for _ in range(3000000): os.getppid()", "caller")
+    results = trace(
+        [
+            program("syscalls/sys_enter_getppid", 20, pid=caller.pid),
+            program("syscalls/sys_enter_*", 20, pid=caller.pid),
+            program("sched/sched_switch", 20),
+            program("raw_syscalls/sys_exit", 20, comm="caller"),
+        ],
+        caller.work,
+    )
+    assert results[0]["event_count"] == 3_000_000
+    assert results[0]["exact"] is True
+    assert len(results[0]["events"]) == 50
+    assert results[0]["events_not_carried"] == 2_999_950
+    assert results[1]["by_syscall"]["getppid"] == 3_000_000
+    assert results[3]["by_syscall"]["getppid"] == 3_000_000
+
+
+def test_a_refused_connection_has_its_destination_and_error(trace: Trace, workload: Start) -> None:
+    body = "for _ in range(20): socket.socket().connect_ex(('127.0.0.1', 1)); socket.socket(10).connect_ex(('::1', 1))"
+    client = workload(body, "client")
+    connects, states = trace(
+        [program("syscalls/sys_enter_connect", pid=client.pid), program("sock/inet_sock_set_state", pid=client.pid)],
+        client.work,
+    )
+    assert connects["event_count"] == 40
+    assert connects["by_result"] == {"ECONNREFUSED": 40}
+    failures = {(entry["key"], entry["process_name"], entry["count"]) for entry in connects["failures"]}
+    assert failures == {("127.0.0.1:1", "client", 20), ("[::1]:1", "client", 20)}
+    assert {event["data"]["destination"] for event in connects["events"]} == {"127.0.0.1:1", "[::1]:1"}
+    assert all(event["data"]["duration_us"] > 0 for event in connects["events"])
+    assert states["event_count"] == 80
+    opened = [event["data"] for event in states["events"] if event["data"]["newstate"] == "TCP_SYN_SENT"]
+    assert {data["destination"] for data in opened} == {"127.0.0.1:1", "[::1]:1"}
+
+
+def test_paths_are_read_however_they_lie_in_memory(trace: Trace, workload: Start, tmp_path: Path) -> None:
+    long_name = tmp_path / ("d" * 100) / ("f" * 100)
+    page = tmp_path / "page"
+    page.write_bytes(b"/never/paged/in\0".ljust(4096, b"\0"))
+    body = f"""
+f = open({str(page)!r}, 'rb')
+os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+a = libc.mmap(None, 4096, 1, 2, f.fileno(), 0)
+libc.open(ctypes.c_void_p(a), 0)
+libc.open(ctypes.c_void_p(4096), 0)
+libc.open({str(long_name)!r}.encode(), 0)
+"""
+    opener = workload(body, "opener")
+    (result,) = trace([program("syscalls/sys_enter_openat", pid=opener.pid)], opener.work)
+    shown = {
+        event["data"]["filename"]: event["data"]["error"] for event in result["events"] if "error" in event["data"]
+    }
+    assert shown["/never/paged/in"] == "ENOENT"
+    assert shown["(unreadable: EFAULT)"] == "EFAULT"
+    assert shown[str(long_name)[:159] + "…"] == "ENOENT"
+
+
+def test_a_call_that_has_not_returned_is_in_flight(trace: Trace, workload: Start) -> None:
+    waiter = workload("time.sleep(60)", "waiter")
+    (result,) = trace(
+        [program("syscalls/sys_enter_clock_nanosleep", 1, pid=waiter.pid)], lambda: (waiter.start(), time.sleep(0.5))
+    )
+    assert result["event_count"] == 1
+    assert result["in_flight"]["count"] == 1
+    (pending,) = result["in_flight"]["events"]
+    assert pending["process_id"] == waiter.pid
+    assert pending["data"]["elapsed_us"] > 400_000
+    assert "result" not in pending["data"]
+
+
+def test_returns_are_counted_also_of_calls_that_began_before(trace: Trace, workload: Start) -> None:
+    sleeper = workload("time.sleep(1.5)", "sleeper")
+    sleeper.start()
+    time.sleep(0.3)
+    (result,) = trace([program("syscalls/sys_exit_clock_nanosleep", 3, pid=sleeper.pid)], lambda: None)
+    assert result["event_count"] == 1
+    assert result["events"][0]["data"]["result"] == 0
+    assert "not known" in result["events"][0]["data"]["note"]
+
+
+def test_few_failures_and_the_slowest_survive_a_million_calls(trace: Trace, workload: Start) -> None:
+    body = """
+os.mkfifo('/tmp/nannyapi-test-fifo-%d' % os.getpid())
+name = '/tmp/nannyapi-test-fifo-%d' % os.getpid()
+for n in range(200000):
+    fd = os.open('/dev/null', 0); os.close(fd)
+    if n in (50000, 100000, 150000):
+        try: os.open('/nonexistent-%d' % n, 0)
+        except OSError: pass
+    if n == 120000:
+        if os.fork() == 0:
+            time.sleep(0.2); os.open(name, 1); os._exit(0)
+        os.close(os.open(name, 0))
+os.unlink(name)
+"""
+    opener = workload(body, "opener")
+    (result,) = trace([program("syscalls/sys_enter_openat", 8, pid=opener.pid)], opener.work)
+    assert result["event_count"] == 200_004
+    carried = [event["data"] for event in result["events"]]
+    assert {data["filename"] for data in carried if "error" in data} == {
+        f"/nonexistent-{n}" for n in (50000, 100000, 150000)
+    }
+    slowest = max(carried, key=lambda data: data["duration_us"])
+    assert "fifo" in slowest["filename"]
+    assert slowest["duration_us"] > 150_000
+
+
+def test_what_the_diagnosis_causes_is_counted_apart(trace: Trace, workload: Start) -> None:
+    opener = workload(f"if os.fork() == 0:\n {OPENS}\n os._exit(0)\nos.wait()\n{OPENS}", "opener")
+    (result,) = trace([program("syscalls/sys_enter_openat", 3, comm="opener")], opener.work, own=(opener.pid,))
+    assert result["event_count"] == 0
+    assert result["own_events"] == 20000
+    assert result["events"] == []
+
+
+def test_counts_by_process_add_up_to_the_count(trace: Trace, workload: Start) -> None:
+    opener = workload("for _ in range(50): os.spawnlp(os.P_WAIT, 'true', 'true')", "spawner")
+    results = trace(
+        [
+            program("syscalls/sys_enter_*", 3),
+            program("sched/sched_process_exit", 3),
+            program("syscalls/sys_enter_execve", 3),
+        ],
+        opener.work,
+    )
+    for result in results:
+        counted = sum(entry["count"] for entry in result["by_process"]) + result["by_process_other"]
+        assert counted == result["event_count"] > 0
+    assert sum(results[0]["by_syscall"].values()) == results[0]["event_count"]
+    exits = [entry for entry in results[1]["by_process"] if entry["process_name"] == "true"]
+    assert len(exits) == 50
+    executed = [event["data"] for event in results[2]["events"] if event["data"].get("filename", "").endswith("/true")]
+    assert executed
+
+
+def test_tracepoints_drawn_at_random_are_attached_counted_and_decoded(trace: Trace, compiled: Tracer) -> None:
+    seed = time.time_ns()
+    print("seed", seed)
+    drawn = random.Random(seed)
+    listed = [name for name in tracefs.events() if not name.startswith(("ftrace/", "syscalls/"))]
+    fired = 0
+    for _attempt in range(12):
+        targets = drawn.sample(listed, 8)
+        results = trace([program(target, 1) for target in targets], lambda: subprocess.run(["sync"], check=True))
+        for target, result in zip(targets, results):
+            assert "error" not in result, result
+            known = {field.name for field in tracefs.read_format(*target.split("/")).fields}
+            if result["events"]:
+                fired += 1
+                assert set(result["events"][0]["data"]) - {"source", "destination"} <= known
+                assert result["event_count"] >= len(result["events"])
+        if fired:
+            return
+    raise AssertionError(f"none of 96 tracepoints fired (seed {seed})")
+
+
+def test_tracing_does_not_change_what_others_measure(trace: Trace, workload: Start) -> None:
+    form = tracefs.read_format("sched", "sched_process_exit")
+    counter = _count_with_perf(form.identifier)
+    spawner = workload("for _ in range(20): os.spawnlp(os.P_WAIT, 'true', 'true')", "spawner")
+    trace([program("sched/sched_process_exit", 2)], spawner.work, own=(spawner.pid,))
+    seen = sum(struct.unpack("=Q", os.read(fd, 8))[0] for fd in counter)
+    for fd in counter:
+        os.close(fd)
+    assert seen >= 20
+
+
+def _count_with_perf(identifier: int) -> list[int]:
+    """Descriptors of a tracepoint's counters, one for each CPU, as `perf stat` opens them."""
+    opened = []
+    for cpu in sorted(os.sched_getaffinity(0)):
+        attributes = ctypes.create_string_buffer(struct.pack("<IIQ", 2, 112, identifier), 112)
+        fd = kernel._libc.syscall(kernel._numbers()[1], attributes, -1, cpu, -1, 0)
+        assert fd >= 0, os.strerror(ctypes.get_errno())
+        opened.append(fd)
+    return opened
+
+
+def test_the_structures_are_as_large_as_the_compiled_maps_say(compiled: Tracer) -> None:
+    sizes = {
+        ("syscall.c", "sample"): layout.SyscallEvent,
+        ("syscall.c", "in_flight"): layout.SyscallEvent,
+        ("syscall.c", "wanted"): layout.WantedSyscall,
+        ("syscall.c", "plan"): layout.PlanHead,
+        ("syscall.c", "failures"): layout.FailureCount,
+        ("syscall.c", "cursors"): layout.Cursor,
+        ("syscall.c", "by_process"): layout.ProcessCount,
+        ("tracepoint.c", "sample"): layout.TracepointEvent,
+        ("tracepoint.c", "plan"): layout.TracepointPlan,
+        ("raw_counter.c", "plan"): layout.PlanHead,
+    }
+    for (source, name), structure in sizes.items():
+        definition = next(one for one in compiled._compiled[source].maps if one.name == name)
+        assert definition.value_size == ctypes.sizeof(structure), (source, name)
+    keys = {one.name: one.key_size for one in compiled._compiled["syscall.c"].maps}
+    assert keys["failures"] == ctypes.sizeof(layout.FailureKey)
+    assert keys["by_process"] == ctypes.sizeof(layout.ProcessKey)
+
+
+def test_every_system_call_that_the_kernel_describes_has_a_number(trace: Trace) -> None:
+    (result,) = trace(
+        [program("syscalls/sys_enter_*", 1)], lambda: subprocess.run([sys.executable, "-c", ""], check=True)
+    )
+    assert result["event_count"] > 100
+    assert not [name for name in result["by_syscall"] if name.startswith("syscall_")]
+
+
+def results_of(trace: Trace, *programs: dict[str, Any]) -> list[dict[str, Any]]:
+    return trace(list(programs), lambda: None)
+
+
+def test_what_cannot_be_traced_is_an_error_with_what_would_work(trace: Trace) -> None:
+    unknown, misspelt, kprobe, ftrace, wildcard, duration = results_of(
+        trace,
+        program("tcp/tcp_conect"),
+        program("sched/sched_process_execc"),
+        {"name": "k", "type": "kprobe", "target": "tcp_connect", "duration": 1},
+        program("ftrace/function"),
+        program("sched/sched_*"),
+        program("sched/sched_switch", 0),
+    )
+    assert "This kernel has no tracepoint tcp/tcp_conect" in unknown["error"]
+    assert "sched/sched_process_exec" in misspelt["error"]
+    assert "syscalls/sys_enter_connect" in kprobe["error"]
+    assert "ftrace" in ftrace["error"]
+    assert "name each tracepoint" in wildcard["error"]
+    assert "0 s is outside" in duration["error"]
+    for result in (unknown, misspelt, kprobe, ftrace, wildcard, duration):
+        assert (result["event_count"], result["events"]) == (0, [])
+        assert result["summary"].startswith("Not attached")

@@ -1,0 +1,82 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The summary says what the result says, and the sample is spread over the trace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.sampling import spread
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.summary import summarise
+
+RESULT: dict[str, Any] = {
+    "target": "syscalls/sys_enter_connect",
+    "event_count": 42,
+    "duration_s": 10.0,
+    "filters": {"comm": "orders"},
+    "events": [{}] * 20,
+    "events_not_carried": 22,
+    "exact": True,
+    "missed": 0,
+    "own_events": 3,
+    "by_process": [{"process_id": 7, "process_name": "orders", "count": 42, "errors": 40}],
+    "by_result": {"ECONNREFUSED": 40, "ok": 2},
+    "failures": [
+        {
+            "process_id": 7,
+            "process_name": "orders",
+            "syscall": "connect",
+            "error": "ECONNREFUSED",
+            "key": "127.0.0.1:5432",
+            "count": 40,
+        }
+    ],
+    "by_syscall": {"connect": 42},
+    "in_flight": {"count": 0, "events": []},
+}
+
+
+def test_a_summary_has_the_numbers_of_its_result() -> None:
+    assert summarise(RESULT) == (
+        "syscalls/sys_enter_connect (comm orders) fired 42 times in 10.0 s (4.2 a second). By process: orders (7) with"
+        " 42. 40 failed: 40 ECONNREFUSED. The most frequent failure: ECONNREFUSED of connect on 127.0.0.1:5432 by"
+        " orders (7), 40 times. 20 of the events are carried here, spread over the trace. 3 more were caused by this"
+        " diagnosis itself and are not counted."
+    )
+
+
+def test_a_quiet_probe_says_that_it_was_quiet() -> None:
+    quiet = {**RESULT, "event_count": 0, "events": [], "events_not_carried": 0, "own_events": 0, "filters": {}}
+    assert summarise(quiet) == "syscalls/sys_enter_connect did not fire in 10.0 s."
+
+
+def test_an_inexact_count_is_never_told_as_exact() -> None:
+    assert "not exact" in summarise({**RESULT, "exact": False, "missed": 5, "own_events": 0})
+
+
+def event(timestamp: int, error: bool, duration: float) -> dict[str, Any]:
+    data: dict[str, Any] = {"duration_us": duration}
+    data.update({"error": "EIO"} if error else {"result": 0})
+    return {"timestamp": timestamp, "data": data}
+
+
+EVENTS = st.lists(st.builds(event, st.integers(0, 10**9), st.booleans(), st.floats(0, 1e6)), max_size=200)
+
+
+@given(EVENTS, st.integers(0, 60))
+def test_a_sample_is_bounded_ordered_and_of_the_events(events: list[dict[str, Any]], limit: int) -> None:
+    chosen = spread(events, limit)
+    assert len(chosen) == min(limit, len(events))
+    assert chosen == sorted(chosen, key=lambda one: one["timestamp"])
+    assert all(one in events for one in chosen)
+
+
+def test_few_failures_and_the_slowest_are_in_the_sample() -> None:
+    events = [event(at, at in (100, 500, 900), 200_000.0 if at == 700 else 1.0) for at in range(1000)]
+    chosen = spread(events, 50)
+    assert {100, 500, 900, 700} <= {one["timestamp"] for one in chosen}
+    assert min(one["timestamp"] for one in chosen) < 50
+    assert max(one["timestamp"] for one in chosen) > 950

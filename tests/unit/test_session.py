@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lock, the record and the progress of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session import lock, record
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.progress import ProgressFile
+
+
+def test_a_second_diagnosis_is_refused_with_what_the_first_is_about(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with lock.exclusive(0, {"issue": "slow disk"}, threading.Event(), path):
+        second = lock.exclusive(0, {"issue": "other"}, threading.Event(), path)
+        with pytest.raises(lock.Busy, match=rf"'slow disk', process {os.getpid()}"):
+            second.__enter__()
+    with lock.exclusive(0, {"issue": "third"}, threading.Event(), path):
+        assert json.loads(path.read_text())["issue"] == "third"
+
+
+def test_a_second_diagnosis_waits_for_the_first(tmp_path: Path) -> None:
+    path, held, release = tmp_path / "lock", threading.Event(), threading.Event()
+
+    def first() -> None:
+        with lock.exclusive(0, {"issue": "first"}, threading.Event(), path):
+            held.set()
+            release.wait(10)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    held.wait(10)
+    threading.Timer(0.3, release.set).start()
+    with lock.exclusive(30, {"issue": "second"}, threading.Event(), path):
+        assert release.is_set()
+    thread.join()
+
+
+def test_a_record_is_whole_and_for_its_owner_only_and_the_oldest_go(tmp_path: Path) -> None:
+    folder = tmp_path / "records"
+    for number in range(55):
+        record.write(f"20260101T0000{number:02d}Z-{number:08x}", {"number": number}, folder)
+    names = sorted(entry.name for entry in folder.iterdir())
+    assert len(names) == 50
+    assert names[0] == "20260101T000005Z-00000005.json"
+    newest = folder / names[-1]
+    assert json.loads(newest.read_text()) == {"number": 54}
+    assert stat.S_IMODE(newest.stat().st_mode) == 0o600
+
+
+def test_progress_goes_to_a_file_that_is_there_and_nowhere_else(tmp_path: Path) -> None:
+    path = tmp_path / "progress"
+    ProgressFile(str(path))({"stage": "x", "text": "lost"})
+    assert not path.exists()
+    path.touch()
+    progress = ProgressFile(str(path))
+    progress({"stage": "round_started", "text": "Round 1"})
+    progress({"stage": "ended", "text": "done"})
+    assert [json.loads(line)["text"] for line in path.read_text().splitlines()] == ["Round 1", "done"]
+
+
+def test_progress_does_not_follow_a_link(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.touch()
+    (tmp_path / "link").symlink_to(target)
+    ProgressFile(str(tmp_path / "link"))({"stage": "x", "text": "y"})
+    assert target.read_text() == ""
