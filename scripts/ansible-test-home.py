@@ -40,7 +40,7 @@ def wanted_pip() -> str:
     found = re.search(r"default_packages = dict\(\s*pip='([0-9.]+)'", text)
     if not found:
         sys.exit(
-            "This ansible-test does not say where it used to which pip it wants; scripts/ansible-test-home.py must learn it."
+            "This ansible-test does not say which pip it wants; scripts/ansible-test-home.py must learn where it does."
         )
     return found.group(1)
 

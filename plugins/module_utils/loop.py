@@ -223,7 +223,7 @@ class _Diagnosis:
 
     def _bounded(self, program: Program, notes: list[str]) -> dict[str, Any]:
         """A program as it will run: no longer than one trace may be, nor than the time that is left."""
-        longest = min(self._limits.trace_seconds, float(int(self._time_to_trace())))
+        longest = float(min(self._limits.trace_seconds, int(self._time_to_trace())))
         asked = program.model_dump(exclude_none=True)
         if program.duration > longest:
             asked["duration"] = int(longest) if longest.is_integer() else longest

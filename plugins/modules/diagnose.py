@@ -276,6 +276,7 @@ would:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils import deps, diagnosis
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.errors import PolicyError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
@@ -322,8 +323,7 @@ def main() -> None:
     respawn_where_libraries_are(deps.missing(), module.params)
     if os.geteuid() != 0 and not module.check_mode:
         module.fail_json(
-            msg=f"A diagnosis needs root on the host, and this ran as uid {os.geteuid()}. Add become: true to the
-            task.",
+            msg=f"A diagnosis needs root on the host, and ran as uid {os.geteuid()}. Add become: true to the task.",
             issue=module.params["issue"],
         )
     ending = Ending()

@@ -26,7 +26,7 @@ class Workload:
 
     def __init__(self, body: str, name: str = "workload") -> None:
         prelude = "import ctypes, os, socket, sys, time; libc = ctypes.CDLL(None)\n"
-        prelude += f"open("/proc/self/comm", "w").write({name!r})\n"
+        prelude += f"open('/proc/self/comm', 'w').write({name!r})\n"
         wait = "sys.stdout.write('x\\n'); sys.stdout.flush(); sys.stdin.readline()\n"
         self.process = subprocess.Popen(
             [sys.executable, "-c", prelude + wait + body + "\n" + wait],

@@ -325,7 +325,7 @@ def test_a_trace_is_shortened_to_the_time_that_is_left_and_the_model_is_told() -
 
 def test_a_trace_of_a_million_seconds_is_shortened() -> None:
     look = {**LOOK, "ebpf_programs": [{**LOOK["ebpf_programs"][0], "duration": 10**6}]}
-    run = play(look, SOLVED)
+    run = play(look, SOLVED, limits=LoopLimits(trace_seconds=60))
     assert run.collect.rounds[0][1][0]["duration"] == 60
     assert run.said(1)["notes"] == ["The program connects traced for 60 s, the longest trace allowed, not for 1e+06 s."]
 

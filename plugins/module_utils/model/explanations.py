@@ -98,7 +98,7 @@ def refused(
             "that nobody named. If that is the right one, set it as the endpoint."
         )
     said = _said(content)
-    if status == 400 and episode_id and "episode" in said.lower():
+    if status == 400 and episode_id and any(word in said.lower() for word in ("episode", "uuid")):
         remedy = f"The gateway does not know the episode {episode_id} that it began; start the diagnosis again."
     elif status in _REMEDIES:
         remedy = _REMEDIES[status]
