@@ -6,6 +6,7 @@
  * the map `plan`, so the same bytecode serves every request. All sizes below are known to
  * plugins/module_utils/ebpf/layout.py, which a test holds against this file.
  */
+#include "own.h"
 
 #define COMM_BYTES 16
 #define BLOB_BYTES 160
@@ -36,6 +37,8 @@ struct plan_head {
 	u64 slice;     /* length of a time slice in nanoseconds */
 	u64 comm[2];   /* the comm wanted, after masking */
 	u64 mask[2];   /* which bytes of the comm are compared */
+	u64 ns_device; /* the PID namespace that is diagnosed, as stat(2) names it; inode 0: all of the host */
+	u64 ns_inode;
 	u32 flags;     /* FILTER_*, AT_EXIT */
 	u32 tgid;
 	u32 uid;
@@ -63,8 +66,12 @@ struct cursor {
 	u32 erroneous;
 };
 
-/* Thread groups of the diagnosis itself; kept up to date by own_tree.c. */
-BPF_TABLE("hash", u32, u8, own, 4096);
+/* Whoever causes an event: by the ids of the kernel, and by those of the namespace that is diagnosed. */
+struct caller {
+	u64 pid_tgid;
+	u64 shown;
+};
+
 BPF_TABLE("percpu_array", u32, u64, totals, TOTALS);
 BPF_TABLE("percpu_hash", struct process_key, struct process_count, by_process, 4096);
 
@@ -76,9 +83,27 @@ static __always_inline void add_total(u32 which)
 		__sync_fetch_and_add(total, 1); /* atomic, for an interrupt may run this very program again */
 }
 
-static __always_inline int passes(struct plan_head *plan, u32 tgid)
+/* Who runs now; 0 for a process outside of the namespace that is diagnosed. */
+static __always_inline int identify(struct plan_head *plan, struct caller *caller)
 {
-	if ((plan->flags & FILTER_TGID) && plan->tgid != tgid)
+	struct bpf_pidns_info ids = {};
+
+	caller->pid_tgid = bpf_get_current_pid_tgid();
+	caller->shown = caller->pid_tgid;
+	if (!plan->ns_inode)
+		return 1;
+	if (bpf_get_ns_current_pid_tgid(plan->ns_device, plan->ns_inode, &ids, sizeof(ids)))
+		return 0;
+	caller->shown = (u64)ids.tgid << 32 | ids.pid;
+	return 1;
+}
+
+/* Whether the current process is one that the request is about; fills in who it is. */
+static __always_inline int passes(struct plan_head *plan, struct caller *caller)
+{
+	if (!identify(plan, caller))
+		return 0;
+	if ((plan->flags & FILTER_TGID) && plan->tgid != caller->shown >> 32)
 		return 0;
 	if ((plan->flags & FILTER_UID) && plan->uid != (u32)bpf_get_current_uid_gid())
 		return 0;
@@ -114,14 +139,14 @@ static __always_inline void count_process(u32 tgid, u32 events, u32 errors)
 }
 
 /* Counts an event that passed the filters. 0 for one of our own process tree, which is counted apart. */
-static __always_inline int count_event(u32 tgid)
+static __always_inline int count_event(struct caller *caller)
 {
-	if (own.lookup(&tgid)) {
+	if (is_own(caller->pid_tgid, caller->shown)) {
 		add_total(TOTAL_OWN);
 		return 0;
 	}
 	add_total(TOTAL_EVENTS);
-	count_process(tgid, 1, 0);
+	count_process(caller->shown >> 32, 1, 0);
 	return 1;
 }
 

@@ -6,30 +6,60 @@
  * that exits leaves. A thread's id may be entered as well: no thread group has that number while the thread lives,
  * and its exit removes it.
  */
-BPF_TABLE("hash", u32, u8, own, 4096);
-BPF_TABLE("array", u32, u32, plan, 1); /* where `child_pid` starts in the fork tracepoint's record */
+#include "own.h"
+
+struct own_plan {
+	u64 ns_device; /* as in struct plan_head */
+	u64 ns_inode;
+	u64 child;     /* where `child_pid` starts in the fork tracepoint's record */
+};
+
+BPF_TABLE("array", u32, struct own_plan, plan, 1);
 BPF_TABLE("percpu_array", u32, u64, scratch, 1);
+
+static __always_inline u64 in_namespace(struct own_plan *wanted, u64 pid_tgid)
+{
+	struct bpf_pidns_info ids = {};
+
+	if (!wanted->ns_inode)
+		return pid_tgid;
+	if (bpf_get_ns_current_pid_tgid(wanted->ns_device, wanted->ns_inode, &ids, sizeof(ids)))
+		return pid_tgid;
+	return (u64)ids.tgid << 32 | ids.pid;
+}
 
 int on_fork(void *ctx)
 {
-	u32 parent = bpf_get_current_pid_tgid() >> 32;
-	u32 zero = 0, child = 0, *offset = plan.lookup(&zero);
-	u64 *record = scratch.lookup(&zero);
+	u64 pid_tgid = bpf_get_current_pid_tgid(), key;
+	volatile u64 *record;
+	u32 zero = 0, child = 0;
+	struct own_plan *wanted = plan.lookup(&zero);
 	u8 member = 1;
 
-	if (!offset || !record || !own.lookup(&parent))
+	record = scratch.lookup(&zero);
+	if (!wanted || !record || !is_own(pid_tgid, in_namespace(wanted, pid_tgid)))
 		return 1;
-	/* By way of a map value the context becomes a number, to which the verifier lets data be added. */
+	/*
+	 * By way of a map value the context becomes a number, to which the verifier lets data be added. Volatile, or the
+	 * compiler takes the short way.
+	 */
 	*record = (u64)ctx;
-	bpf_probe_read_kernel(&child, sizeof(child), (void *)(*record + *offset));
-	own.update(&child, &member);
+	bpf_probe_read_kernel(&child, sizeof(child), (void *)(*record + wanted->child));
+	key = child;
+	own.update(&key, &member);
 	return 1; /* 0 would take the event away from every other user of this tracepoint */
 }
 
 int on_exit(void *ctx)
 {
-	u32 tid = bpf_get_current_pid_tgid();
+	u64 pid_tgid = bpf_get_current_pid_tgid(), key = (u32)pid_tgid;
+	u32 zero = 0;
+	struct own_plan *wanted = plan.lookup(&zero);
 
-	own.delete(&tid);
+	own.delete(&key);
+	if (wanted && wanted->ns_inode) {
+		key = IN_NAMESPACE | (u32)in_namespace(wanted, pid_tgid);
+		own.delete(&key);
+	}
 	return 1;
 }

@@ -11,10 +11,11 @@ BPF_TABLE("array", u32, struct plan_head, plan, 1);
 
 int on_event(void *ctx)
 {
-	u32 zero = 0, tgid = bpf_get_current_pid_tgid() >> 32;
+	struct caller caller = {};
+	u32 zero = 0;
 	struct plan_head *wanted = plan.lookup(&zero);
 
-	if (wanted && passes(wanted, tgid))
-		count_event(tgid);
+	if (wanted && passes(wanted, &caller))
+		count_event(&caller);
 	return 0;
 }

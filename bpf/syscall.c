@@ -246,13 +246,13 @@ static __always_inline void count_syscall(u32 number)
 
 int on_enter(struct raw_arguments *ctx)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid();
-	u32 zero = 0, number = ctx->argument[1], tgid = pid_tgid >> 32;
+	struct caller caller = {};
+	u32 zero = 0, number = ctx->argument[1];
 	struct wanted_syscall *syscall = wanted.lookup(&number);
 	struct plan_head *head = plan.lookup(&zero);
 	struct syscall_event *event;
 
-	if (!syscall || !syscall->wanted || !head || !passes(head, tgid))
+	if (!syscall || !syscall->wanted || !head || !passes(head, &caller))
 		return 0;
 	event = scratch.lookup(&zero);
 	if (!event)
@@ -262,15 +262,15 @@ int on_enter(struct raw_arguments *ctx)
 		return 0;
 	}
 	if (head->flags & AT_EXIT) {
-		if (own.lookup(&tgid))
+		if (is_own(caller.pid_tgid, caller.shown))
 			return 0;
 	} else {
-		if (!count_event(tgid))
+		if (!count_event(&caller))
 			return 0;
 		count_syscall(number);
 	}
 	event->timestamp = bpf_ktime_get_ns();
-	event->pid_tgid = pid_tgid;
+	event->pid_tgid = caller.shown;
 	event->duration = 0;
 	event->result = 0;
 	event->number = number;
@@ -281,15 +281,16 @@ int on_enter(struct raw_arguments *ctx)
 	read_blobs(event, syscall, WHEN_ENTERED);
 	if (syscall->wanted == NEVER_RETURNS)
 		keep(head, event, 0);
-	else if (in_flight.update(&pid_tgid, event))
+	else if (in_flight.update(&caller.pid_tgid, event))
 		add_total(TOTAL_NOT_PAIRED);
 	return 0;
 }
 
 /* A return whose entry was not seen: blocked since before the trace, or the first return of a new child. */
-static __always_inline void count_lone_return(struct plan_head *head, u64 registers, u64 pid_tgid, s64 result)
+static __always_inline void count_lone_return(struct plan_head *head, u64 registers, s64 result)
 {
-	u32 zero = 0, number, tgid = pid_tgid >> 32;
+	struct caller caller = {};
+	u32 zero = 0, number;
 	struct syscall_event *event;
 	struct wanted_syscall *syscall;
 	struct registers regs = {};
@@ -298,14 +299,14 @@ static __always_inline void count_lone_return(struct plan_head *head, u64 regist
 	number = regs.number;
 	syscall = wanted.lookup(&number);
 	event = scratch.lookup(&zero);
-	if (!syscall || !syscall->wanted || !event || !passes(head, tgid))
+	if (!syscall || !syscall->wanted || !event || !passes(head, &caller))
 		return;
-	if (!count_event(tgid))
+	if (!count_event(&caller))
 		return;
 	count_syscall(number);
 	count_result(result);
 	event->timestamp = bpf_ktime_get_ns();
-	event->pid_tgid = pid_tgid;
+	event->pid_tgid = caller.shown;
 	event->duration = 0;
 	event->result = result;
 	event->number = number;
@@ -315,8 +316,8 @@ static __always_inline void count_lone_return(struct plan_head *head, u64 regist
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	if (is_error(result)) {
 		add_total(TOTAL_ERRORS);
-		count_process(tgid, 0, 1);
-		count_failure(event, tgid);
+		count_process(caller.shown >> 32, 0, 1);
+		count_failure(event, caller.shown >> 32);
 	}
 	keep(head, event, is_error(result));
 }
@@ -325,7 +326,7 @@ int on_exit(struct raw_arguments *ctx)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct syscall_event *event = in_flight.lookup(&pid_tgid);
-	u32 zero = 0, tgid = pid_tgid >> 32, number;
+	u32 zero = 0, tgid, number;
 	struct plan_head *head = plan.lookup(&zero);
 	struct wanted_syscall *syscall;
 	s64 result = ctx->argument[1];
@@ -334,10 +335,11 @@ int on_exit(struct raw_arguments *ctx)
 		return 0;
 	if (!event) {
 		if (head->flags & AT_EXIT)
-			count_lone_return(head, ctx->argument[0], pid_tgid, result);
+			count_lone_return(head, ctx->argument[0], result);
 		return 0;
 	}
 	number = event->number;
+	tgid = event->pid_tgid >> 32;
 	event->duration = bpf_ktime_get_ns() - event->timestamp;
 	event->result = result;
 	syscall = wanted.lookup(&number);

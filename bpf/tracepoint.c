@@ -36,7 +36,6 @@ static __always_inline void capture(struct tracepoint_plan *wanted, struct trace
 	u32 length = wanted->record;
 	int i;
 
-	event->pid_tgid = bpf_get_current_pid_tgid();
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	if (length > RECORD_BYTES)
 		length = RECORD_BYTES;
@@ -59,19 +58,21 @@ static __always_inline void capture(struct tracepoint_plan *wanted, struct trace
 
 int on_event(void *ctx)
 {
-	u32 zero = 0, last = BURST, tgid = bpf_get_current_pid_tgid() >> 32, slice;
+	struct caller caller = {};
+	u32 zero = 0, last = BURST, slice;
 	struct tracepoint_plan *wanted = plan.lookup(&zero);
 	struct tracepoint_event *event;
 	struct cursor *cursor, *burst;
-	u64 *record, now;
+	volatile u64 *record;
+	u64 now;
 	s32 slot;
 
-	if (!wanted || !passes(&wanted->head, tgid))
+	if (!wanted || !passes(&wanted->head, &caller))
 		return 1;
 	if (wanted->counts) {
-		if (!count_event(tgid))
+		if (!count_event(&caller))
 			return 1;
-	} else if (own.lookup(&tgid)) {
+	} else if (is_own(caller.pid_tgid, caller.shown)) {
 		return 1;
 	}
 	add_total(TOTAL_CAPTURED);
@@ -88,9 +89,13 @@ int on_event(void *ctx)
 	event = sample.lookup((u32 *)&slot);
 	if (!event)
 		return 1;
-	/* By way of a map value the context becomes a number, to which the verifier lets data be added. */
+	/*
+	 * By way of a map value the context becomes a number, to which the verifier lets data be added. Volatile, or the
+	 * compiler takes the short way.
+	 */
 	*record = (u64)ctx;
 	event->timestamp = now;
+	event->pid_tgid = caller.shown;
 	capture(wanted, event, *record);
 	return 1; /* 0 would take the event away from every other user of this tracepoint */
 }

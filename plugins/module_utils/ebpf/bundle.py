@@ -59,11 +59,7 @@ class Bundle:
 
     def program(self, name: str) -> str:
         """The text of a program, its own includes resolved. Raises HostError."""
-
-        def expand(match: re.Match[str]) -> str:
-            return self._text(match.group(1))
-
-        return _INCLUDE.sub(expand, self._text(name))
+        return _INCLUDE.sub(lambda match: self.program(match.group(1)), self._text(name))
 
     def data(self, name: str) -> Any:
         """A JSON file of `types/`. Raises HostError."""

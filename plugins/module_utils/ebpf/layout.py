@@ -50,6 +50,8 @@ class PlanHead(ctypes.Structure):
         ("slice", u64),
         ("comm", u64 * 2),
         ("mask", u64 * 2),
+        ("ns_device", u64),
+        ("ns_inode", u64),
         ("flags", u32),
         ("tgid", u32),
         ("uid", u32),
@@ -59,6 +61,12 @@ class PlanHead(ctypes.Structure):
         ("burst", u32),
         ("cpus", u32),
     ]
+
+
+class OwnPlan(ctypes.Structure):
+    """`struct own_plan`."""
+
+    _fields_ = [("ns_device", u64), ("ns_inode", u64), ("child", u64)]
 
 
 class TracepointPlan(ctypes.Structure):

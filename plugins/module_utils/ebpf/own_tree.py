@@ -15,12 +15,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Optional
 
-from . import tracefs
+from . import layout, tracefs
 from .compiler import Object
 from .kernel import Map, MapDefinition
 from .loader import LoadedObject
+from .namespace import pid_namespace
 
 _MEMBER = b"\1"
+_IN_NAMESPACE = 1 << 32  # as in bpf/own.h
 _ANCESTORS = 64  # more than any chain of processes that is not a loop of our own making
 
 
@@ -120,18 +122,21 @@ class OwnTree:
             self.note = "This kernel has no sched/sched_process_fork: new processes of the diagnosis count as others."
             return
         self._loaded = LoadedObject(compiled, {"own": self.map}, {})
-        self._loaded.maps["plan"].update(struct.pack("=I", 0), struct.pack("=I", child))
+        device, inode = pid_namespace()
+        plan = layout.OwnPlan(ns_device=device, ns_inode=inode, child=child)
+        self._loaded.maps["plan"].update(struct.pack("=I", 0), bytes(plan))
         self._loaded.attach_tracepoint(fork.identifier, "on_fork")
         self._loaded.attach_tracepoint(ended.identifier, "on_exit")
 
     def _enter(self, roots: list[int]) -> None:
         """Enters the roots and their descendants; twice, for one may have forked while the first pass looked."""
+        space = _IN_NAMESPACE if pid_namespace()[1] else 0
         for _again in range(2):
             children = _children()
             pending = list(roots)
             while pending:
                 pid = pending.pop()
-                self.map.update(struct.pack("=I", pid), _MEMBER)
+                self.map.update(struct.pack("=Q", space | pid), _MEMBER)
                 pending += children.get(pid, [])
 
     def close(self) -> None:

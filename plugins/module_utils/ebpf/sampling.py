@@ -11,6 +11,7 @@ from typing import Any, Callable, Optional
 
 from . import kernel, layout
 from .kernel import Map
+from .namespace import pid_namespace
 from .request import Filters, ProgramRequest
 
 _ZERO = struct.pack("=I", 0)
@@ -25,6 +26,7 @@ def plan_head(request: ProgramRequest, flags: int = 0) -> layout.PlanHead:
     head.flags = flags
     _set_filters(head, request.filters)
     head.ordinary, head.erroneous = _PER_SLICE
+    head.ns_device, head.ns_inode = pid_namespace()
     head.cpus = kernel.possible_cpus()
     head.slices = max(1, min(layout.MAX_SLICES, _MAX_SLOTS // (head.cpus * (sum(_PER_SLICE) + 1))))
     head.burst = _BURST

@@ -22,6 +22,7 @@ from .bundle import Bundle
 from .compiler import Object, compile_programs
 from .errors import EbpfError, HostError
 from .loader import LoadedObject
+from .namespace import pid_namespace
 from .own_tree import OwnTree
 from .request import MAX_SECONDS, ProgramRequest, parse_request
 from .summary import summarise
@@ -34,6 +35,9 @@ Probe = Union[SyscallProbe, TracepointProbe]
 
 # A program that runs on another CPU while its probe is detached finishes within this: then the counts stand still.
 _SETTLE_SECONDS = 0.01
+_IN_A_NAMESPACE = (
+    "This ran in a PID namespace (a container): only its own processes are counted, under the pids they have in it."
+)
 _OWN_TREE = ("own_tree.c", ("on_fork", "on_exit"))
 
 
@@ -223,6 +227,8 @@ class Tracer:
         result.update(measured)
         if own.note:
             result["notes"].append(own.note)
+        if pid_namespace()[1]:
+            result["notes"].append(_IN_A_NAMESPACE)
         result["summary"] = summarise(result)
         return result
 
