@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Optional
@@ -59,4 +60,5 @@ class ActionModule(ActionBase):
             display.display("\n" + text.host_text(report))
         display.display("\n" + text.summary_text(overview))
         if written:
-            display.display(f"\nReports: {written[-1]} and {len(written) - 1} more files beside it\n")
+            shown = min(written[-1], os.path.relpath(written[-1]), key=len)
+            display.display(f"\nThe reports are beside this summary:\n{shown}\n")

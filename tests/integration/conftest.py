@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-import json
+import ctypes
+import errno
+import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +19,9 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle i
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import TraceLimits, Tracer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+_BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
+_PROG_GET_NEXT_ID = 11
 
 Trace = Callable[..., list[dict[str, Any]]]
 
@@ -113,6 +118,20 @@ def program(target: str, duration: float = 2, **filters: Any) -> dict[str, Any]:
 
 
 def loaded_programs() -> set[int]:
-    """Ids of all eBPF programs in the kernel, as bpftool sees them."""
-    shown = subprocess.run(["bpftool", "--json", "prog", "show"], capture_output=True, text=True, check=True).stdout
-    return {entry["id"] for entry in json.loads(shown)}
+    """Ids of all eBPF programs in the kernel (bpf(2), BPF_PROG_GET_NEXT_ID)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    found: set[int] = set()
+    attributes = (ctypes.c_uint32 * 32)()
+    while libc.syscall(_BPF, _PROG_GET_NEXT_ID, ctypes.byref(attributes), ctypes.sizeof(attributes)) == 0:
+        found.add(attributes[1])
+        attributes[0] = attributes[1]
+    assert ctypes.get_errno() == errno.ENOENT, errno.errorcode[ctypes.get_errno()]
+    return found
+
+
+@pytest.fixture(scope="session")
+def ansible(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Ansible with the collection installed from its tarball."""
+    from playbooks import Ansible
+
+    return Ansible(tmp_path_factory.mktemp("ansible"))

@@ -48,7 +48,7 @@ def host_text(report: dict[str, Any]) -> str:
         part for part in (clean(report["model"] or ""), f"{seconds:.0f} s" if seconds is not None else "") if part
     )
     host = clean(report["host"])[: _WIDTH - 20]
-    lines = [_RULE, f"{host}{right[: _WIDTH - len(host) - 2]:>{_WIDTH - len(host)}}", _RULE]
+    lines = [_RULE, f"{host}{right[: _WIDTH - len(host) - 2]:>{_WIDTH - len(host)}}".rstrip(), _RULE]
     lines += _block("Issue", report["issue"])
     if report["status"] != "diagnosed":
         lines += _block(report["status"].capitalize(), report["error"])
