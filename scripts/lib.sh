@@ -103,9 +103,14 @@ link_source() {
     ln -sfn ../../../.. .cache/src/ansible_collections/nannyapi/diagnostics
 }
 
-# What belongs to the project, separated by NUL: what git knows or would add, and what is still there.
+# What belongs to the project, separated by NUL: what git knows or would add, as far as it is still there. Without git,
+# or where git distrusts a checkout that another user owns, everything that is not made by us.
 list_sources() {
-    # A file that was removed and not committed is listed still, so each one is looked at.
-    # shellcheck disable=SC2016 # the inner shell expands it
-    git ls-files -z -co --exclude-standard | xargs -0 sh -c 'for path; do [ ! -e "$path" ] || printf "%s\0" "$path"; done' sh
+    if git ls-files --error-unmatch galaxy.yml >/dev/null 2>&1; then
+        # shellcheck disable=SC2016 # the inner shell expands it
+        git ls-files -z -co --exclude-standard | xargs -0 sh -c 'for path; do [ ! -e "$path" ] || printf "%s\0" "$path"; done' sh
+    else
+        find . \( -name .git -o -name .cache -o -name .venv -o -name build -o -name reports -o -name __pycache__ \) -prune -o \
+            -type f -printf '%P\0'
+    fi
 }
