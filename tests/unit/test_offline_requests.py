@@ -176,6 +176,17 @@ def test_first_it_asks_then_it_looks_closer_then_it_resolves() -> None:
     assert isinstance(third, Resolution)
 
 
+def test_a_suspect_is_counted_alone_in_a_second_trace() -> None:
+    names = [("importer", 11), ("cat", 12), ("sleep", 13), ("other", 14)]
+    listed = [{"process_id": pid, "process_name": name, "count": 1} for name, pid in names]
+    trace = {"target": "sched/sched_process_exit", "event_count": 170, "duration_s": 10.0, "by_process": listed}
+    turn = {"command_results": [], "ebpf_results": {"exits_1": trace}, "remaining": TIME_LEFT}
+    second = ask(opening("the importer keeps restarting"), ECHO, {"role": "user", "content": json.dumps(turn)})
+    assert isinstance(second, Diagnostic)
+    assert [program.filters.comm for program in second.ebpf_programs] == ["importer"]
+    assert second.ebpf_programs[0].target == "sched/sched_process_exit"
+
+
 @pytest.mark.parametrize(
     "turn",
     [

@@ -13,7 +13,9 @@ import re
 from typing import Any
 
 from .evidence import Evidence, name_of
+from .findings import restarts
 from .findings.finding import FAIR, Finding
+from .requests import DURATION
 
 _MOST_PROCESSES = 3
 _MOST_ADDRESSES = 2
@@ -27,6 +29,22 @@ def second_request(found: list[Finding]) -> list[dict[str, str]]:
     addresses = list(dict.fromkeys(place for finding in sure for place in finding.addresses))
     commands = [command for pid in pids for command in _about_process(pid)]
     return commands + [command for place in addresses[:_MOST_ADDRESSES] for command in _about_address(place)]
+
+
+def second_programs(evidence: Evidence, issue: str, limits: dict[str, Any]) -> list[dict[str, Any]]:
+    """Programs that count a suspect alone, where the first round's list of ended processes was cut."""
+    longest = limits.get("longest_trace_seconds")
+    return [
+        {
+            "name": f"exits_of_{re.sub(r'[^A-Za-z0-9]+', '_', name)}",
+            "type": "tracepoint",
+            "target": restarts.EXIT,
+            "duration": min(DURATION, longest) if isinstance(longest, (int, float)) and longest >= 1 else DURATION,
+            "filters": {"comm": name},
+            "description": f"how often {name} ends",
+        }
+        for name in restarts.suspects(evidence, issue)
+    ]
 
 
 def _about_process(pid: int) -> list[dict[str, str]]:

@@ -54,7 +54,7 @@ def conclude(evidence: Evidence, issue: str, categories: list[str]) -> dict[str,
     found = ranked(evidence, issue, categories)
     sure = [each for each in found if each.finding.strength >= FAIR]
     if sure:
-        return _with_cause(evidence, sure, found)
+        return _with_cause(evidence, sure)
     return _without_cause(evidence, found)
 
 
@@ -65,7 +65,7 @@ def _confidence(first: Ranked) -> str:
     return "Medium" if related else "Low"
 
 
-def _with_cause(evidence: Evidence, sure: list[Ranked], found: list[Ranked]) -> dict[str, str]:
+def _with_cause(evidence: Evidence, sure: list[Ranked]) -> dict[str, str]:
     first, others = sure[0], sure[1:_MOST_CAUSES]
     related = first.fits or first.named
     opening = "" if related else "Nothing was found of the kind that the issue speaks of; what was found instead: "
@@ -78,7 +78,7 @@ def _with_cause(evidence: Evidence, sure: list[Ranked], found: list[Ranked]) -> 
         sentences.append("Seen in the output of commands: " + " ".join(seen))
     steps = [step for each in sure[:_MOST_PLANNED] for step in each.finding.plan]
     return _resolution(
-        " ".join(sentences), steps, _confidence(first), _traced(evidence, [each.finding for each in found])
+        " ".join(sentences), steps, _confidence(first), _traced(evidence, [each.finding for each in sure])
     )
 
 

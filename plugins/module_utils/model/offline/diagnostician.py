@@ -14,12 +14,12 @@ import json
 from typing import Any
 
 from ..port import Answer
-from .categories import classify
-from .closer import second_request
+from .categories import PROCESS, classify
+from .closer import second_programs, second_request
 from .conclusion import conclude, ranked
 from .conversation import Conversation, read_conversation
 from .evidence import number
-from .requests import first_request
+from .requests import DURATION, first_request
 
 NAME = "offline"
 _SECONDS_FOR_A_CLOSER_LOOK = 5
@@ -44,9 +44,10 @@ def _reply(conversation: Conversation) -> dict[str, Any]:
     if conversation.rounds == 1 and not conversation.must_resolve and _time_for_more(conversation):
         found = ranked(conversation.evidence, conversation.issue, categories)
         commands = second_request([each.finding for each in found])
-        if commands:
-            causes = "; ".join(each.finding.cause for each in found[:2])
-            return _diagnostic(f"Found so far: {causes}. A closer look at who and where that is.", commands, [])
+        programs = _suspects(conversation, categories)
+        if commands or programs:
+            causes = "; ".join(each.finding.cause for each in found[:2]) or "nothing certain"
+            return _diagnostic(f"Found so far: {causes}. A closer look at who and where that is.", commands, programs)
     return conclude(conversation.evidence, conversation.issue, categories)
 
 
@@ -59,6 +60,13 @@ def _first_round(conversation: Conversation, categories: list[str]) -> dict[str,
         else "The issue names no known kind of trouble: a look at everything, commands against kernel events."
     )
     return _diagnostic(reasoning, request["commands"], request["ebpf_programs"])
+
+
+def _suspects(conversation: Conversation, categories: list[str]) -> list[dict[str, Any]]:
+    """Programs for a second round; only where the issue is about processes and a trace still fits into the time."""
+    if PROCESS not in categories or number(conversation.remaining.get("seconds", 0)) < 2 * DURATION:
+        return []
+    return second_programs(conversation.evidence, conversation.issue, conversation.limits)
 
 
 def _diagnostic(reasoning: str, commands: list[dict[str, str]], programs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..evidence import Evidence
-from . import calls, clock, connects, listeners, load, memory, names, opens, processes, storage, tcp
+from . import calls, clock, connects, listeners, load, memory, names, opens, processes, restarts, starts, storage, tcp
 from .finding import Finding
 
 FINDERS: tuple[Callable[[Evidence], list[Finding]], ...] = (
@@ -16,6 +16,8 @@ FINDERS: tuple[Callable[[Evidence], list[Finding]], ...] = (
     listeners.find,
     names.find,
     tcp.find,
+    restarts.find,
+    starts.find,
     processes.find,
     opens.find,
     storage.find,
@@ -30,6 +32,8 @@ _RULED_OUT: tuple[Callable[[Evidence], list[str]], ...] = (
     listeners.ruled_out,
     names.ruled_out,
     tcp.ruled_out,
+    restarts.ruled_out,
+    starts.ruled_out,
     processes.ruled_out,
     opens.ruled_out,
     storage.ruled_out,

@@ -1,65 +1,30 @@
 # Copyright: (c) 2026, NannyAPI contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to the collection: processes that end and start over, cannot be started, hang or are left as zombies."""
+"""Private to the collection: failed units, crashes, storms of forks, zombies and processes that hang in the kernel."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from ..categories import PROCESS
-from ..evidence import Evidence, Trace, counted, failures_of, name_of, number, who
+from ..evidence import Evidence, counted, failures_of, name_of, number, who
 from .finding import FAIR, STRONG, WEAK, Finding
 
-_EXEC = "syscalls/sys_enter_execve"
-_EXIT = "sched/sched_process_exit"
 _FORK = "sched/sched_process_fork"
 _ALL_CALLS = "syscalls/sys_enter_*"
-_ENDS_OFTEN = 5
-# A loop of restarts goes on all the time; a script that runs many programs is done with it.
-_SPREAD = 0.6
 _FORKS_MANY = 200.0  # a second
 _ZOMBIES_MANY = 5
 _RECENT_SECONDS = 3600.0
 
-# What scripts start all day; that they end is what they are for.
-_SHORT_LIVED = frozenset(
-    """sleep sh bash dash date cat grep sed awk cut tr sort head tail ls stat find ps id uname expr test true false echo
-    basename dirname readlink mktemp rm cp mv touch wc tee env which getent hostname ip ss df du free uptime xargs git
-    timeout python python3 perl ssh sshd sudo cron CRON run-parts systemctl journalctl sd-close (sd-exec-strv)
-    ansible-playbook ansible ansible-playboo""".split()  # noqa: SIM905, a list of words reads better as words
-)
-_SHORT_LIVED_PREFIXES = ("dpkg", "apt", "rpm", "gcc", "cc1", "kworker", "systemd-", "man", "run-", "(")
-# Where a search along PATH ends: a program that is not there either does not exist.
-_PATH_ENDS = ("/usr/bin", "/bin", "/usr/sbin", "/sbin")
-_EXEC_FAULTS = {
-    "EACCES": "it may not be executed",
-    "EPERM": "it may not be executed",
-    "ENOEXEC": "it is not a program for this host",
-    "E2BIG": "its arguments are too long",
-    "EAGAIN": "the limit of processes is reached",
-    "ENOMEM": "there is not enough memory",
-    "ETXTBSY": "its file is being written",
-    "ELIBBAD": "a library that it needs is corrupt",
-}
 _SEGFAULT = re.compile(r"^\[\s*(\d+\.\d+)\]\s+(?:traps: )?(\S+)\[(\d+)\]:? (segfault|general protection|trap)")
 
 
-@dataclass
-class _Ended:
-    name: str
-    count: int
-    pids: list[int]
-
-
 def find(evidence: Evidence) -> list[Finding]:
-    """Restarts, failed units, crashes, failed starts, fork storms, zombies and processes stuck in the kernel."""
+    """Failed units, crashes, fork storms, zombies and processes stuck in the kernel."""
     return [
         *_failed_units(evidence),
         *_crashes(evidence),
-        *_restarts(evidence),
-        *_failed_starts(evidence),
         *_no_more_processes(evidence),
         *_fork_storm(evidence),
         *_states(evidence),
@@ -118,106 +83,6 @@ def _crashes(evidence: Evidence) -> list[Finding]:
         )
         for name, pids in crashed.items()
     ]
-
-
-def _restarts(evidence: Evidence) -> list[Finding]:
-    found = []
-    for trace in evidence.traced(_EXIT):
-        for ended in _ended(trace):
-            started = _started_as(evidence, ended.name)
-            ordinary = ended.name in _SHORT_LIVED or ended.name.startswith(_SHORT_LIVED_PREFIXES)
-            ordinary = ordinary or not _all_the_time(trace, ended.name)
-            per_second = ended.count / trace.seconds if trace.seconds else 0.0
-            traced = [f"{trace.key}: {ended.count} processes named {ended.name} ended {trace.window}."]
-            traced += [started] if started else []
-            found.append(
-                Finding(
-                    PROCESS,
-                    f"{ended.name} does not stay alive: {ended.count} processes of that name ended {trace.window}"
-                    + (f", about {per_second:.1f} a second" if per_second else ""),
-                    WEAK if ordinary else FAIR,
-                    ended.count,
-                    traced=traced,
-                    plan=[
-                        f"Find who starts {ended.name} again and again: its parent, a timer or a supervisor.",
-                        f"Run {ended.name} once by hand, or read its log, to see why it ends.",
-                    ],
-                    subjects=[ended.name],
-                )
-            )
-    return found
-
-
-def _all_the_time(trace: Trace, name: str) -> bool:
-    """Whether the ends of processes of this name are spread over the trace, as far as the sample tells."""
-    times = [
-        number(event.get("timestamp"))
-        for event in trace.entries("events")
-        if name_of(event.get("process_name")) == name
-    ]
-    return len(times) < 3 or not trace.seconds or (max(times) - min(times)) / 1e9 >= _SPREAD * trace.seconds
-
-
-def _ended(trace: Trace) -> list[_Ended]:
-    """Names of which several processes ended, taken from the counts by process (one entry for each)."""
-    names: dict[str, _Ended] = {}
-    # Where a process goes on and only its threads end, the tracepoint says that its group is not dead.
-    whole: dict[str, bool] = {}
-    for data in trace.data():
-        name = name_of(data.get("comm"))
-        whole[name] = whole.get(name, False) or data.get("group_dead", 1) not in (0, False)
-    for entry in trace.entries("by_process"):
-        name = name_of(entry.get("process_name"))
-        group = names.setdefault(name, _Ended(name, 0, []))
-        # One process may end several threads: it counts once.
-        group.count += 1
-        group.pids.append(number(entry.get("process_id")))
-    return [group for group in names.values() if group.count >= _ENDS_OFTEN and whole.get(group.name, True)]
-
-
-def _started_as(evidence: Evidence, name: str) -> str:
-    """A sentence on what was executed under this name, from the sample of execve."""
-    for trace in evidence.traced(_EXEC):
-        paths = [name_of(data.get("filename")) for data in trace.data() if "error" not in data]
-        mine = sorted({path for path in paths if path.rpartition("/")[2][:15] == name})
-        if mine:
-            return f"{trace.key}: it was started as {', '.join(mine[:3])}."
-    return ""
-
-
-def _failed_starts(evidence: Evidence) -> list[Finding]:
-    found = []
-    for trace in evidence.traced(_EXEC):
-        started = {name_of(data.get("filename")).rpartition("/")[2] for data in trace.data() if "error" not in data}
-        for group in failures_of(trace):
-            program = group.key.rpartition("/")[2]
-            meaning = _EXEC_FAULTS.get(group.error)
-            if group.error == "ENOENT" and group.count >= _ENDS_OFTEN and program not in started:
-                meaning = "it does not exist" if _is_final(group.key) else None
-            if meaning:
-                found.append(
-                    Finding(
-                        PROCESS,
-                        f"{group.who} cannot start {group.key or 'a program'}: {meaning} ({group.error},"
-                        f" {counted(group.count, 'time')} {trace.window})",
-                        STRONG if group.error not in ("ENOENT", "ETXTBSY") and group.count > 1 else FAIR,
-                        group.count,
-                        traced=[
-                            f"{trace.key}: {counted(group.count, 'execve call')} of {group.who} for"
-                            f" {group.key or 'an unnamed file'} failed with {group.error} {trace.window}."
-                        ],
-                        plan=[f"Check {group.key or 'the file'}: that it exists, its mode, owner and interpreter."],
-                        subjects=[group.process, group.key, program],
-                        pids=group.pids,
-                    )
-                )
-    return found
-
-
-def _is_final(path: str) -> bool:
-    """Whether a program that is missing here is missed: not merely on the way along PATH."""
-    directory = path.rpartition("/")[0]
-    return directory in _PATH_ENDS or not directory.endswith(("bin", "sbin"))
 
 
 def _no_more_processes(evidence: Evidence) -> list[Finding]:
@@ -316,12 +181,6 @@ def _states(evidence: Evidence) -> list[Finding]:
 def ruled_out(evidence: Evidence) -> list[str]:
     """What was looked at and is in order."""
     sentences = []
-    for trace in evidence.traced(_EXIT):
-        if not any(finding.strength > WEAK for finding in _restarts(evidence)):
-            sentences.append(f"no process ends and starts over ({trace.count} ends {trace.window}, {trace.key})")
-    for trace in evidence.traced(_EXEC):
-        if not _failed_starts(evidence):
-            sentences.append(f"no program failed to start ({counted(trace.count, 'execve call')}, {trace.key})")
     units = evidence.commands.get("failed_units", {})
     if units.get("exit_code") == 0 and not _failed_units(evidence):
         sentences.append("no systemd unit has failed")
