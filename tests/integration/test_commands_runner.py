@@ -37,7 +37,7 @@ def run(line: str, seconds: float = 10.0, output_bytes: int = 16384, policy: Pol
 
 
 def marked_processes() -> list[int]:
-    """Processes that bear the mark of a command line, whoever their parents are now."""
+    """Processes that bear the mark of a command line of ours, whoever their parents are now."""
     found = []
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -46,7 +46,7 @@ def marked_processes() -> list[int]:
                 state = Path("/proc", name, "stat").read_text().rpartition(")")[2].split()[0]
             except (OSError, UnicodeDecodeError):
                 continue
-            if f"{MARK}=".encode() in environment and state != "Z":
+            if f"{MARK}={os.getpid()}-".encode() in environment and state != "Z":
                 found.append(int(name))
     return found
 

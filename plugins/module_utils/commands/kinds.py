@@ -5,7 +5,8 @@
 
 `text` (anything), `word` (anything that cannot be taken for an option), `name` (an interface, chain, table …), `host`,
 `amount` (12, +5, 10M), `number` or `number:LOW..HIGH`, `pids`, `user`, `device`, `list` (a path whose name, size or
-state is shown), `read` (a path whose content is shown), `ps_fields`, `ps_sort`, `re:EXPRESSION`.
+state is shown), `read` (a path whose content is shown), `file` (the same, and never a directory), `ps_fields`,
+`ps_sort`, `re:EXPRESSION`.
 """
 
 from __future__ import annotations
@@ -52,7 +53,11 @@ def check(kind: str, value: str, judge_path: Callable[[str], None]) -> None:
     """Raises `Refused` unless `value` is of `kind`; a path that will be read is given to `judge_path`."""
     if kind in ("text", "list"):
         return
-    if kind == "read":
+    if kind in ("read", "file"):
+        if kind == "file" and os.path.isdir(os.path.join("/", value)):
+            raise Refused(
+                f"`{value}` is a directory, and files in it would be read that nobody has judged; name a file."
+            )
         if value != "-":
             judge_path(value)
     elif kind == "word":
@@ -81,7 +86,7 @@ def known(kind: str) -> bool:
         return True
     if re.fullmatch(r"number(:[\d.]+\.\.[\d.]+)?", kind):
         return True
-    return kind in _PATTERNS or kind in ("text", "word", "list", "read", "user", "ps_fields")
+    return kind in _PATTERNS or kind in ("text", "word", "list", "read", "file", "user", "ps_fields")
 
 
 def _check_number(kind: str, value: str) -> None:

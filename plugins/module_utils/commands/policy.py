@@ -168,7 +168,7 @@ class Policy:
 
 def _reads(rule: Rule) -> bool:
     """Whether a program shows files' content, so that a misread option could show a secret one."""
-    return any("@read" in form for form in rule.get("forms", []))
+    return any("@read" in form or "@file" in form for form in rule.get("forms", []))
 
 
 def _example(rule: Rule) -> str:

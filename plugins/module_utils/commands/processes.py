@@ -28,7 +28,8 @@ class ProcessFamily:
     """The programs of a command line and all that they start."""
 
     def __init__(self) -> None:
-        self.mark = uuid.uuid4().hex
+        # Told apart by who started it, also where several diagnoses run at once.
+        self.mark = f"{os.getpid()}-{uuid.uuid4().hex}"
         self.leaders: list[subprocess.Popen[bytes]] = []
         self.codes: dict[int, int] = {}
 

@@ -149,10 +149,11 @@ RULES: dict[str, Rule] = {
         "flags": "-a -b -B -i -q -s -u -w -y --brief --report-identical-files --unified --side-by-side --ignore-case"
         " --ignore-all-space --ignore-space-change --ignore-blank-lines --text",
         "values": {"-U": "number", "-W --width": "number"},
-        "forms": ["@read @read"],
+        # `diff FILE DIRECTORY` reads the file of that name in the directory.
+        "forms": ["@file @file"],
         "example": "diff -u /etc/hosts /etc/hosts.dpkg-old",
     },
-    "cmp": {"flags": "-b -l -s --print-bytes --verbose --silent --quiet", "forms": ["@read @read"]},
+    "cmp": {"flags": "-b -l -s --print-bytes --verbose --silent --quiet", "forms": ["@file @file"]},
     "od": {
         "flags": "-a -b -c -d -f -i -l -o -s -v -x --output-duplicates",
         "values": {
