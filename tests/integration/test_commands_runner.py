@@ -211,9 +211,10 @@ def test_grandchildren_and_those_that_ignore_the_asking_are_ended_too(script: st
     assert time.monotonic() - started < 5
 
 
-def test_what_a_finished_program_left_behind_does_not_hold_up_the_rest() -> None:
+@pytest.mark.parametrize("script", ["sleep 60 & echo done", "setsid sleep 60 & echo done"])
+def test_what_a_finished_program_left_behind_is_ended_and_does_not_hold_up_the_rest(script: str) -> None:
     started = time.monotonic()
-    result = run("sh -c 'sleep 60 & echo done'", seconds=20, policy=policy_with("sh"))
+    result = run(f"sh -c '{script}'", seconds=20, policy=policy_with("sh"))
     assert result["output"] == "done\n"
     assert result["exit_code"] == 0
     assert time.monotonic() - started < 5

@@ -58,6 +58,8 @@ class LineExecutor:
         self.output = BoundedOutput(limits.output_bytes)
         self.family = ProcessFamily()
         self.stopped: str | None = None
+        # Whether somebody still held the output when the programs themselves had ended.
+        self.left_behind = False
         self.last: _Started | _NotStarted = _NotStarted(0)
 
     def run(self, pipelines: list[JudgedPipeline]) -> Outcome:
@@ -72,7 +74,8 @@ class LineExecutor:
                 if self.stopped:
                     break
         finally:
-            remaining = self.family.end() if self.stopped or self.family.running() else []
+            over = not (self.stopped or self.left_behind or self.family.running())
+            remaining = [] if over else self.family.end()
             self.family.reap()
         if self.stopped and isinstance(self.last, _Started):
             code = self.family.exit_code(self.last.pid) or code
@@ -170,7 +173,10 @@ class LineExecutor:
                 time.sleep(0.005 if ended_at is None else _TICK)
             if all(self.family.exit_code(member.pid) is not None for member in members):
                 ended_at = ended_at or time.monotonic()
-                if not open_for_reading or time.monotonic() - ended_at > _LINGER:
+                if not open_for_reading:
+                    return
+                if time.monotonic() - ended_at > _LINGER:
+                    self.left_behind = True
                     return
 
     def _read(self, read_end: int) -> bool:
