@@ -152,9 +152,7 @@ class _Diagnosis:
             parsed = parse_reply(answer.content, self._limits.commands, self._limits.programs, asked_for)
         except ReplyError as error:
             if answer.finish_reason == "length":
-                raise ReplyError(
-                    f"The reply was cut off at the limit of tokens. {error} Answer again, much shorter."
-                ) from None
+                raise ReplyError(f"The limit of tokens ended the reply; it must be much shorter. {error}") from None
             raise
         if self._last_turn and isinstance(parsed.reply, Diagnostic):
             raise ReplyError(turns.NO_MORE_EVIDENCE)

@@ -312,11 +312,12 @@ def parse_reply(
                 "Choose those that tell the most; you may ask for others in the next round."
             )
     notes: list[str] = []
-    prepared = {**reply, "response_type": kind, "commands": _numbered(reply.get("commands"), taken_ids, notes)}
-    for program in reply.get("ebpf_programs") or []:
-        if isinstance(program, dict) and program.get("duration") is None:
-            program.pop("duration", None)
-            notes.append(f"A program without a duration traces for {DEFAULT_DURATION} s.")
+    prepared = {
+        **reply,
+        "response_type": kind,
+        "commands": _numbered(reply.get("commands"), taken_ids, notes),
+        "ebpf_programs": _timed(reply.get("ebpf_programs"), notes),
+    }
     return Parsed(_validated(Diagnostic, prepared), list(dict.fromkeys(notes)))
 
 
@@ -389,6 +390,19 @@ def _numbered(commands: Any, taken: Collection[str], notes: list[str]) -> Any:
         used.add(label)
         entries[index] = {**entry, "id": label}
     return entries
+
+
+def _timed(programs: Any, notes: list[str]) -> Any:
+    """Programs without a null for a duration, so that the default holds."""
+    if not isinstance(programs, list):
+        return programs
+    untimed = [index for index, each in enumerate(programs) if isinstance(each, dict) and each.get("duration") is None]
+    if untimed:
+        notes.append(f"A program without a duration traces for {DEFAULT_DURATION} s.")
+    return [
+        {key: part for key, part in each.items() if key != "duration"} if index in untimed else each
+        for index, each in enumerate(programs)
+    ]
 
 
 def _label(entry: Any) -> Optional[str]:

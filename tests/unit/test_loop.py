@@ -261,7 +261,7 @@ def test_an_empty_reply_is_repaired_and_shown_as_empty() -> None:
 def test_a_reply_cut_off_at_the_token_limit_is_told_so() -> None:
     run = play(Answer(json.dumps(LOOK)[:80], finish_reason="length"), SOLVED)
     said = run.said(1)["repair"]
-    assert "cut off at the limit of tokens" in said
+    assert "limit of tokens ended the reply" in said
     assert "shorter" in said
 
 

@@ -19,7 +19,7 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils import protoc
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.client import LARGEST_RESPONSE, ChatClient
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.port import Answer, ModelError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.prompt import SYSTEM_PROMPT
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.settings import FUNCTION_MODEL
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.settings import FUNCTION_MODEL, SettingsError
 
 URL = "http://gateway:3000/openai/v1/chat/completions"
 KEY = "sk-very-secret"
@@ -369,9 +369,8 @@ def test_tls_that_will_not_mend_is_explained_at_once(error: Exception, says: str
 def test_proxies_that_make_no_sense_are_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "gopher://proxy")
     monkeypatch.delenv("NO_PROXY", raising=False)
-    with pytest.raises(ModelError, match=r"No HTTP client could be made .*ALL_PROXY") as failed:
+    with pytest.raises(SettingsError, match=r"No HTTP client could be made .*ALL_PROXY"):
         ChatClient("m", URL, KEY)
-    assert failed.value.kind == "settings"
 
 
 def test_a_query_of_the_endpoint_does_not_show_in_errors() -> None:

@@ -20,6 +20,7 @@ from . import explanations
 from .answers import NotAnAnswer, read_answer
 from .port import Answer, ModelError
 from .prompt import SYSTEM_PROMPT
+from .settings import SettingsError
 
 try:
     import httpx
@@ -45,6 +46,8 @@ class ChatClient:
 
     With a TensorZero function no system message is sent: the function's own configuration holds the system prompt, and
     a gateway drops a second one. With any other model the same prompt is the first message.
+
+    Raises MissingLibrary without httpx, SettingsError where the environment's proxies or certificates make no sense.
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class ChatClient:
         try:
             self._http = httpx.Client(transport=transport, headers=headers, follow_redirects=False)
         except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
-            raise self._error(explanations.no_client(error), "settings") from None
+            raise SettingsError(explanations.no_client(error)) from None
 
     def __repr__(self) -> str:
         return f"ChatClient({self.name!r}, {explanations.shown_url(self._url)!r})"

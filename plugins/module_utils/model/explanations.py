@@ -43,7 +43,7 @@ def timed_out(url: str, timeout: float) -> str:
 
 def unreachable(url: str, error: Exception) -> str:
     """For a connection that failed, before or within a response."""
-    cause = str(error) or type(error).__name__
+    cause = str(error).rstrip(". ") or type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in cause:
         remedy = "Have the server's certificate signed by an authority that this machine trusts."
     elif is_tls_problem(error):

@@ -9,7 +9,7 @@ from .settings import OFFLINE, Settings
 
 
 def make_model(settings: Settings) -> Model:
-    """The model behind the port; raises deps.MissingLibrary where what it needs is not installed."""
+    """The model behind the port; raises MissingLibrary (of deps.py) and SettingsError."""
     # Imported here, so that who asks the one does not need the libraries of the other.
     if settings.model == OFFLINE or settings.url is None:
         from .offline.diagnostician import OfflineModel
