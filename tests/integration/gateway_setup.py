@@ -104,6 +104,13 @@ def gateway(api_base: str, folder: Path, json_mode: str = "on", schema: Any = No
     if schema is not None:
         (folder / "reply.schema.json").write_text(json.dumps(schema))
     (folder / "model.toml").write_text(MODEL_TOML.format(api_base=api_base))
+    with started(folder) as endpoint:
+        yield endpoint
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[str]:
+    """The gateway with the configuration files of *folder*; gives the endpoint for the collection."""
     running = tensorzero._start_http_gateway(
         config_file=str(folder / "*.toml"), clickhouse_url=None, postgres_url=None, valkey_url=None, async_setup=False
     )

@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
-from gateway_setup import ROOT, Wiretap, gateway, provider
+from gateway_setup import ROOT, Wiretap, gateway, provider, started
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils import protocol_schema
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.policy import Policy
@@ -151,6 +151,15 @@ def test_the_gateway_knows_every_field_that_is_sent(tmp_path: Path) -> None:
             assert httpx.post(f"{endpoint}/chat/completions", json=strict).status_code == 200
             unknown = {**strict, "unknown": 1}
             assert httpx.post(f"{endpoint}/chat/completions", json=unknown).status_code == 400
+
+
+def test_the_shipped_files_start_a_gateway_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_SERVER_API_KEY", "of-the-gateway")
+    with started(ROOT / "tensorzero") as endpoint:
+        unknown = httpx.post(
+            f"{endpoint}/chat/completions", json={"model": "tensorzero::function_name::other", "messages": []}
+        )
+    assert unknown.status_code == 404
 
 
 def test_a_model_of_the_gateway_gets_the_prompt_from_the_host(tmp_path: Path) -> None:
