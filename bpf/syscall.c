@@ -125,6 +125,21 @@ static __always_inline u64 argument_of(struct syscall_event *event, u32 which)
 	return value;
 }
 
+/* AF_UNIX: what follows the path's end is not of the address. 0 for an abstract one, whose bytes all count. */
+static __always_inline int read_socket_path(struct syscall_event *event, int i, u64 length, u64 address)
+{
+	s32 read;
+
+	length -= 1; /* without the family's two bytes, with one for the end that the helper writes */
+	bound_to_127(length);
+	read = bpf_probe_read_user_str(event->blob[i] + 2, length, (void *)(address + 2));
+	if (read <= 1)
+		return 0;
+	bpf_probe_read_user(event->blob[i], 2, (void *)address);
+	event->length[i] = read + 2;
+	return 1;
+}
+
 static __always_inline void read_sockaddr(struct syscall_event *event, int i, struct blob_plan *blob, u64 address)
 {
 	u64 length = argument_of(event, blob->length);
@@ -140,6 +155,8 @@ static __always_inline void read_sockaddr(struct syscall_event *event, int i, st
 		length = 8; /* AF_INET: what follows the address is padding, not of the address */
 	if (length > ADDRESS_BYTES)
 		length = ADDRESS_BYTES;
+	if (family == 1 && length > 3 && read_socket_path(event, i, length, address))
+		return;
 	bound_to_127(length);
 	event->length[i] = bpf_probe_read_user(event->blob[i], length, (void *)address);
 	if (!event->length[i])

@@ -152,7 +152,7 @@ def _diagnose(issue: str, options: Options, model: Model, ending: Ending, progre
         "diagnosis_id": identifier,
         "issue": issue,
         "host": system_information()["hostname"],
-        "started": started.isoformat(timespec="milliseconds"),
+        "started_at": started.isoformat(timespec="milliseconds"),
         "duration_s": round(time.monotonic() - began, 3),
         **found,
     }

@@ -102,6 +102,26 @@ options:
       - How many seconds to wait for another diagnosis on the same host to end.
     type: float
     default: 900
+  _bpf:
+    description:
+      - Set by the action plugin. The eBPF programs.
+    type: str
+  _progress:
+    description:
+      - Set by the action plugin. Where to write what is being done.
+    type: str
+  _model:
+    description:
+      - Set by the action plugin. E(NANNYAPI_MODEL) of the controller.
+    type: str
+  _endpoint:
+    description:
+      - Set by the action plugin. E(NANNYAPI_ENDPOINT) of the controller.
+    type: str
+  _api_key:
+    description:
+      - Set by the action plugin. E(NANNYAPI_API_KEY) of the controller.
+    type: str
 requirements:
   - root on the target host
   - pydantic and bashlex, httpx for any model but V(offline), BCC and kernel headers (the role
@@ -214,7 +234,7 @@ host:
   description: The host's own name.
   returned: when a diagnosis was made
   type: str
-started:
+started_at:
   description: When the diagnosis began, in UTC.
   returned: when a diagnosis was made
   type: str
@@ -312,7 +332,7 @@ def main() -> None:
             "command_seconds": {"type": "float", "default": 30},
             "output_bytes": {"type": "int", "default": 65536},
             "lock_timeout": {"type": "float", "default": 900},
-            "_bpf": {"type": "str"},
+            "_bpf": {"type": "str", "no_log": True},
             "_progress": {"type": "str"},
             "_model": {"type": "str"},
             "_endpoint": {"type": "str"},

@@ -62,7 +62,7 @@ btf:
     path: /sys/kernel/btf/vmlinux
 headers:
   description:
-    - The headers that programs are compiled with. RV(headers.kind) is V(running kernel) or V(stand-in).
+    - The headers that programs are compiled with. C(kind) is V(running kernel) or V(stand-in).
   returned: always
   type: dict
   sample:
@@ -82,7 +82,7 @@ tracefs:
     path:
 lockdown:
   description:
-    - The kernel's lockdown. RV(lockdown.mode) is V(none), V(integrity), V(confidentiality), or null where the host does
+    - The kernel's lockdown. C(mode) is V(none), V(integrity), V(confidentiality), or null where the host does
       not say.
   returned: always
   type: dict

@@ -88,6 +88,14 @@ options:
         slowest calls come before others.
     type: int
     default: 50
+  _bpf:
+    description:
+      - Set by the action plugin. The eBPF programs.
+    type: str
+  _progress:
+    description:
+      - Set by the action plugin. Where to write what is being done.
+    type: str
 requirements:
   - root on the target host
   - BCC for the system's Python, and kernel headers (the role P(nannyapi.diagnostics.setup#role) sees to both)
@@ -245,7 +253,7 @@ def main() -> None:
         argument_spec={
             "programs": {"type": "list", "elements": "dict", "options": PROGRAM, "required": True},
             "max_events": {"type": "int", "default": 50},
-            "_bpf": {"type": "str"},
+            "_bpf": {"type": "str", "no_log": True},
             "_progress": {"type": "str"},
         },
         supports_check_mode=True,

@@ -16,6 +16,7 @@ from pathlib import Path
 # From the block that is set apart for tests between networks (RFC 2544); it exists in namespaces of these tests only.
 _NETWORK = "198.18"
 _PYTHON = "/usr/bin/python3"
+_UNSHARE = ("unshare", "--net", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child")
 
 _INIT = """
 set -e
@@ -40,8 +41,7 @@ class Host:
         self._link = f"nannyapi{number}"
         self._processes: list[subprocess.Popen[bytes]] = []
         self._init = subprocess.Popen(
-            ["unshare", "--net", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child", "sh", "-c"]
-            + [_INIT.format(address=self.address, keys=keys)],
+            [*_UNSHARE, "sh", "-c", _INIT.format(address=self.address, keys=keys)],
             stderr=(keys / f"{name}.log").open("wb"),
         )
         try:

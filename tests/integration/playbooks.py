@@ -101,14 +101,10 @@ class Ansible:
     ) -> dict[str, Any]:
         """The result of a module on this machine."""
         line = [self._tool("ansible"), "-i", str(self.local), "all", "-m", f"nannyapi.diagnostics.{name}"]
-        callback = {"ANSIBLE_LOAD_CALLBACK_PLUGINS": "true", "ANSIBLE_STDOUT_CALLBACK": "json"}
-        run = self._run(
-            [*wrapper, *line, "-a", json.dumps(arguments), *options],
-            self.environment({**callback, **(environment or {})}),
-        )
-        found = json.loads(run.output[run.output.index("{\n") :])
-        result: dict[str, Any] = found["plays"][0]["tasks"][0]["hosts"]["localhost"]
-        return result
+        arguments_given = ["-a", json.dumps(arguments)] if arguments else []
+        run = self._run([*wrapper, *line, *arguments_given, *options], self.environment(environment))
+        found: dict[str, Any] = json.JSONDecoder().raw_decode(run.output.partition(" => ")[2])[0]
+        return {"failed": run.status != 0, **found}
 
     def _run(self, command: list[str], environment: dict[str, str]) -> Run:
         done = subprocess.run(

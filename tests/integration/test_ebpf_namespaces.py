@@ -17,7 +17,8 @@ import json, os, pathlib, subprocess, sys
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import Tracer
 
-OPENS = "import os, sys\\nsys.argv[1:] and sys.stdin.readline()\\nfor _ in range(100): os.close(os.open('/etc/hosts', 0))"
+OPENS = "import os, sys; sys.argv[1:] and sys.stdin.readline()\\n"
+OPENS += "for n in range(100): os.close(os.open('/etc/hosts', 0))"
 other = subprocess.Popen([sys.executable, "-c", OPENS, "wait"], stdin=subprocess.PIPE)
 
 def work(event):

@@ -103,6 +103,19 @@ def test_a_refused_connection_has_its_destination_and_error(trace: Trace, worklo
     assert {data["destination"] for data in opened} == {"127.0.0.1:1", "[::1]:1"}
 
 
+def test_a_path_of_a_socket_is_one_key_whatever_follows_it_in_memory(trace: Trace, workload: Start) -> None:
+    body = """
+for n in range(40):
+    raw = (b'\\1\\0/nonexistent/socket\\0' + bytes([n + 1]) * 100)[:110]
+    libc.connect(socket.socket(socket.AF_UNIX).fileno(), raw, 110)
+socket.socket(socket.AF_UNIX).connect_ex('\\0nonexistent-abstract')
+"""
+    client = workload(body, "client")
+    (result,) = trace([program("syscalls/sys_enter_connect", pid=client.pid)], client.work)
+    failures = {(entry["key"], entry["process_name"]): entry["count"] for entry in result["failures"]}
+    assert failures == {("/nonexistent/socket", "client"): 40, ("@nonexistent-abstract", "client"): 1}
+
+
 def test_paths_are_read_however_they_lie_in_memory(trace: Trace, workload: Start, tmp_path: Path) -> None:
     long_name = tmp_path / ("d" * 100) / ("f" * 100)
     page = tmp_path / "page"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hosts import Host, inventory, make_keys
+
 from playbooks import Ansible
 
 ISSUE = "application randomly fails to connect to database"

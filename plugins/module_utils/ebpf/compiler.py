@@ -105,7 +105,7 @@ def main() -> None:
     except Exception as error:
         # BCC raises bare Exceptions; what the compiler said is on standard error already.
         sys.stderr.write(f"{error}\n")
-        sys.exit(1)
+        raise SystemExit(1) from error
     with os.fdopen(answer, "w", encoding="ascii") as output:
         json.dump(compiled.to_json(), output)
 

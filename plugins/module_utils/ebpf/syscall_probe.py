@@ -185,7 +185,7 @@ class SyscallProbe:
             found.append(
                 {
                     "process_id": key.tgid,
-                    "process_name": next((layout.text(count.comm) for count in counts if count.count), ""),
+                    "process_name": _name_of(counts),
                     "syscall": self._name(key.number),
                     "error": decode.error_name(key.error),
                     "key": shown,
@@ -230,6 +230,11 @@ class SyscallProbe:
         if lost:
             notes.append(f"{lost} calls were counted, but more were under way than fit: their results are not known.")
         return notes
+
+
+def _name_of(counts: list[layout.FailureCount]) -> str:
+    """The process name, which only the CPU that counted first has kept."""
+    return next((layout.text(count.comm) for count in counts if count.comm), "")
 
 
 def _arguments(call: Syscall) -> list[Field]:

@@ -84,7 +84,7 @@ def tracefs() -> Path:
     if path is None:
         raise HostError(
             "No tracefs is readable at /sys/kernel/tracing: mount it (mount -t tracefs tracefs /sys/kernel/tracing, or"
-            " the playbook nannyapi.diagnostics.setup) and run as root."
+            " the playbook nannyapi.diagnostics.setup) and run as root (become: true)."
         )
     return path
 

@@ -40,6 +40,8 @@ def host_report(host: str, registered: Any, issue: str) -> dict[str, Any]:
     report.update({key: list(report[key] or []) for key in _LISTS})
     report.update({key: dict(report[key] or {}) for key in _OBJECTS})
     report["host"] = host
+    # Ansible takes a task's result for that of a background job that still runs where it has a key `started`.
+    report["started"] = result.get("started_at")
     report["issue"] = report["issue"] or issue
     report["status"] = _status(result)
     if report["status"] != "diagnosed":

@@ -114,7 +114,7 @@ def _unknown(evidence: Evidence) -> list[str]:
         if result.get("refused"):
             unknown.append(f"{name} (the command was refused)")
         elif result.get("exit_code") == 127:
-            unknown.append(f"{name} (`{name_of(str(result.get('command')).split(' ')[0])}` is not on this host)")
+            unknown.append(f"{name} (`{name_of(str(result.get('command')).partition(' ')[0])}` is not on this host)")
         elif result.get("timed_out"):
             unknown.append(f"{name} (the command did not end in time)")
     return unknown
