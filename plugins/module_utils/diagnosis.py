@@ -120,7 +120,7 @@ def run(options: Options, ending: Ending, progress: Progress) -> dict[str, Any]:
     """
     issue = check_issue(options.issue)
     check_limits(options)
-    deps.require()
+    deps.require("pydantic")
     settings = settings_of(options)
     model = _WatchedModel(make_model(settings), ending)
     progress({"stage": "waiting", "text": "waiting for the host's lock"})

@@ -131,7 +131,7 @@ def _ends_at(text: str, error: json.JSONDecodeError) -> bool:
 
 def _deeper_than(value: Any, limit: int) -> bool:
     level = [value]
-    for _ in range(limit + 1):
+    for _attempt in range(limit + 1):
         level = [
             member
             for branch in level

@@ -19,6 +19,9 @@ from .protocol_wording import sentences, shown
 
 try:
     import pydantic
+
+    if not hasattr(pydantic, "ConfigDict"):
+        raise ImportError(f"version 2 is needed, and this is {pydantic.VERSION}")
 except ImportError as error:
     pydantic = deps.absent("pydantic", error)
 

@@ -340,7 +340,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    respawn_where_libraries_are(deps.missing(), module.params)
+    respawn_where_libraries_are(module.params)
     if os.geteuid() != 0 and not module.check_mode:
         module.fail_json(
             msg=f"A diagnosis needs root on the host, and ran as uid {os.geteuid()}. Add become: true to the task.",

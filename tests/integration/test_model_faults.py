@@ -222,7 +222,7 @@ def raw_server(respond: Callable[[socket.socket], None]) -> Iterator[str]:
             received = b""
             while b"\r\n\r\n" not in received:
                 received += connection.recv(65_536)
-            head, _, body = received.partition(b"\r\n\r\n")
+            head, _separator, body = received.partition(b"\r\n\r\n")
             length = next(
                 int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
             )
@@ -293,7 +293,7 @@ def drip(connection: socket.socket) -> None:
 
 def flood(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
-    for _ in range(50):
+    for _attempt in range(50):
         connection.sendall(b" " * 1_000_000)
 
 

@@ -106,7 +106,7 @@ def test_a_function_of_a_gateway_has_its_own_prompt() -> None:
 def test_the_first_episode_id_goes_with_every_later_request() -> None:
     server = Server(completion(episode_id="e-1"), completion(episode_id="e-2"))
     client = server.client()
-    for _ in range(3):
+    for _attempt in range(3):
         client.ask(MESSAGES, 10)
     assert [server.sent(index).get("tensorzero::episode_id") for index in range(3)] == [None, "e-1", "e-1"]
 

@@ -110,7 +110,7 @@ def test_arbitrary_members_of_the_contract(reply: dict[str, Any]) -> None:
 @given(st.sampled_from(SEEDS), st.data())
 def test_mutated_replies(seed: str, data: st.DataObject) -> None:
     text = seed
-    for _ in range(data.draw(st.integers(1, 4))):
+    for _step in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(text)))
         end = data.draw(st.integers(start, min(len(text), start + 40)))
         put = data.draw(

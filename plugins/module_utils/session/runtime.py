@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import json
 import os
 from pathlib import Path
@@ -17,12 +19,19 @@ RUNTIME_PYTHON = Path("/opt/nannyapi/diagnostics/venv/bin/python")
 _MAX_ARGUMENTS = 56 * 1024
 
 
-def respawn_where_libraries_are(missing: list[str], parameters: dict[str, Any]) -> None:
-    """Starts the module anew under the runtime's Python where some libraries are missing; returns if that is no use.
+def _lacks_libraries() -> bool:
+    if any(importlib.util.find_spec(name) is None for name in ("pydantic", "bashlex", "httpx")):
+        return True
+    # Distributions still ship pydantic 1, which the protocol cannot use.
+    return importlib.metadata.version("pydantic").startswith("1.")
 
-    Does not return if it respawns. `parameters`: the module's arguments, for their size.
+
+def respawn_where_libraries_are(parameters: dict[str, Any]) -> None:
+    """Starts the module anew under the runtime's Python where libraries of a diagnosis are missing.
+
+    Does not return if it does so. `parameters`: the module's arguments, for their size.
     """
-    if not missing or has_respawned() or not os.access(RUNTIME_PYTHON, os.X_OK):
+    if has_respawned() or not os.access(RUNTIME_PYTHON, os.X_OK) or not _lacks_libraries():
         return
     if len(json.dumps(parameters, default=str)) > _MAX_ARGUMENTS:
         return
