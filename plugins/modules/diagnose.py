@@ -153,7 +153,7 @@ EXAMPLES = r"""
 - name: Ask a TensorZero gateway, in the background of the playbook
   nannyapi.diagnostics.diagnose:
     issue: the host is slow since this morning
-    endpoint: http://gateway.example.com:3000/openai/v1
+    endpoint: "{{ gateway_url }}" # such as http://gateway:3000/openai/v1
     api_key: "{{ gateway_key }}"
   become: true
   async: 900
