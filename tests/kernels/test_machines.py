@@ -1,0 +1,226 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The collection on Debian's kernels, over ssh: set up, asked what it can do, traced, diagnosed."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import Playbook
+from machines import RECIPE, Machine
+
+from playbooks import Ansible
+
+TRACES: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "cases" / "traces.yml").read_text())
+ISSUE = "application randomly fails to connect to database"
+
+# Waits for a word when it has everything that it needs, works, and waits to be ended.
+WORKLOAD = """
+import os, socket, sys
+open('/proc/self/comm', 'w').write({name!r})
+print(os.getpid(), flush=True)
+sys.stdin.readline()
+{body}
+print('done', flush=True)
+sys.stdin.readline()
+"""
+FAILING = """
+import os, socket, time
+open('/proc/self/comm', 'w').write('orders')
+print(os.getpid(), flush=True)
+while True:
+    with socket.socket() as client:
+        client.connect_ex(('127.0.0.1', 5432))
+    time.sleep(0.1)
+"""
+# Programs by which events are traced (enum bpf_prog_type); systemd has others loaded at all times.
+TRACING = {2: "kprobe", 5: "tracepoint", 7: "perf_event", 17: "raw_tracepoint", 24: "raw_tracepoint", 26: "tracing"}
+LOADED = """
+import ctypes, json, os
+libc = ctypes.CDLL(None, use_errno=True)
+def bpf(command, words):
+    attributes = (ctypes.c_uint32 * 32)(*words)
+    return libc.syscall(321, command, ctypes.byref(attributes), ctypes.sizeof(attributes)), attributes
+number, found = 0, []
+while True:
+    status, attributes = bpf(11, [number])  # BPF_PROG_GET_NEXT_ID
+    if status: break
+    number = attributes[1]
+    program, _ = bpf(13, [number])  # BPF_PROG_GET_FD_BY_ID
+    info = (ctypes.c_uint32 * 16)()
+    address = ctypes.addressof(info)
+    bpf(15, [program, 64, address & 0xffffffff, address >> 32])  # BPF_OBJ_GET_INFO_BY_FD
+    found.append(info[0])
+    os.close(program)
+print(json.dumps(found))
+"""
+
+
+def tracing_programs(machine: Machine) -> list[str]:
+    """The kinds of programs in the kernel by which events are traced."""
+    listed = machine.ssh("python3 -", LOADED)
+    assert listed.returncode == 0, listed.stderr
+    kinds = json.loads(listed.stdout)
+    return [TRACING[kind] for kind in kinds if kind in TRACING]
+
+
+@contextmanager
+def process(machine: Machine, script: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python script on the machine, over a connection of its own; it ends with the block."""
+    machine.ssh("cat > /tmp/script.py", script)
+    running = subprocess.Popen(
+        machine.ssh_command("exec python3 /tmp/script.py"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def say(running: subprocess.Popen[str], word: str) -> None:
+    assert running.stdin is not None
+    running.stdin.write(f"{word}\n")
+    running.stdin.flush()
+
+
+def hear(running: subprocess.Popen[str]) -> str:
+    assert running.stdout is not None
+    line = running.stdout.readline()
+    assert line, "the process on the machine ended too early"
+    return line.strip()
+
+
+@pytest.fixture(scope="session")
+def traced(
+    machine: Machine, ansible: Ansible, set_up: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """Results of all the programs by name, the workload's `pid`, and what was `left` in the kernel afterwards."""
+    folder = tmp_path_factory.mktemp("trace")
+    machine.ssh("cp /bin/true /tmp/orchard-child")
+    work = TRACES["workload"]
+    assert tracing_programs(machine) == []
+    with process(machine, WORKLOAD.format(**work)) as running:
+        pid = int(hear(running))
+        play = [{"hosts": "all", "gather_facts": False, "tasks": trace_tasks(pid, folder / "result.json")}]
+        (folder / "play.yml").write_text(json.dumps(play))
+        with Playbook(ansible, str(folder / "play.yml"), {}) as playbook:
+            playbook.await_text("tracing 9 probes")
+            say(running, "go")
+            assert hear(running) == "done"
+            output = playbook.finish()
+            assert playbook.status == 0, output
+    found = json.loads((folder / "result.json").read_text())["ebpf_results"]
+    results = {result["program_name"]: result for result in found.values()}
+    return {**results, "pid": pid, "left": tracing_programs(machine)}
+
+
+def trace_tasks(pid: int, result: Path) -> list[dict[str, Any]]:
+    """Traces all that the cases ask for, and keeps the result on this side."""
+    programs = []
+    for name, case in TRACES["programs"].items():
+        filters = dict(case.get("filters", {}))
+        if "pid" in filters:
+            filters["pid"] = pid
+        programs.append({"name": name, "target": case["target"], "filters": filters, "duration": 40})
+    return [
+        {"nannyapi.diagnostics.ebpf_trace": {"programs": programs}, "become": True, "register": "trace"},
+        {
+            "ansible.builtin.copy": {"content": "{{ trace | to_json }}", "dest": str(result)},
+            "delegate_to": "localhost",
+        },
+    ]
+
+
+def test_the_machine_runs_its_kernel(machine: Machine) -> None:
+    assert machine.ssh("uname -r").stdout.strip() == machine.image.release(machine.kernel)
+    assert machine.image.release(machine.kernel).startswith(f"{machine.kernel}.")
+
+
+def test_setting_up_twice_changes_nothing_the_second_time(set_up: list[str]) -> None:
+    first, second = (int(re.findall(r"changed=(\d+)", printed)[-1]) for printed in set_up)
+    assert first > 0
+    assert second == 0
+
+
+def test_what_the_kernel_can_do_is_said(machine: Machine, ansible: Ansible, set_up: list[str]) -> None:
+    info = ansible.module("ebpf_info", {})
+    assert info["kernel"] == machine.image.release(machine.kernel)
+    assert info["btf"]["available"] is True
+    kinds = {"installed": "running kernel", "missing": "stand-in"}
+    assert info["headers"]["kind"] == kinds[RECIPE["kernels"][machine.kernel]["headers"]]
+    assert info["lockdown"]["mode"] == "none"
+    assert info["probe_types"]["tracepoint"] == {"available": True, "reason": None, "remedy": None}
+    for kind in ("kprobe", "kretprobe"):
+        probe = info["probe_types"][kind]
+        assert (probe["available"], probe["kernel_support"]) == (False, True)
+        assert "tracepoints only" in probe["reason"]
+
+
+@pytest.mark.parametrize("name", TRACES["programs"])
+def test_what_is_traced_is_what_happened(traced: dict[str, Any], name: str) -> None:
+    case, result = TRACES["programs"][name], traced[name]
+    print(json.dumps({**result, "events": result["events"][:3]}, indent=1))
+    assert "error" not in result
+    assert result["exact"] is True
+    assert {key: result[key] for key in case.get("expected", {})} == case.get("expected", {})
+    failures = [[entry["key"], entry["error"], entry["count"]] for entry in result.get("failures", [])]
+    if "failures" in case:
+        assert failures == case["failures"]
+        assert {entry["process_id"] for entry in result["failures"]} == {traced["pid"]}
+    for field, values in case.get("seen", {}).items():
+        assert {event["data"][field] for event in result["events"] if field in event["data"]} == set(values), field
+    for syscall, count in case.get("by_syscall", {}).items():
+        assert result["by_syscall"][syscall] == count, syscall
+
+
+def test_what_the_trace_itself_causes_is_counted_apart(traced: dict[str, Any]) -> None:
+    result = traced["opens_of_everybody"]
+    assert result["event_count"] >= 10003
+    assert result["own_events"] > 0
+    # By this program the controller follows the progress of the task.
+    assert "tail" not in {entry["process_name"] for entry in result["by_process"]}
+
+
+def test_nothing_is_left_in_the_kernel_after_a_trace(traced: dict[str, Any]) -> None:
+    assert traced["left"] == []
+
+
+def test_an_unknown_tracepoint_is_an_error_and_a_kprobe_names_tracepoints(ansible: Ansible, set_up: list[str]) -> None:
+    unknown = {"target": "tcp/tcp_conect", "duration": 1}
+    function = {"target": "tcp_connect", "type": "kprobe", "duration": 1}
+    result = ansible.module("ebpf_trace", {"programs": [unknown, function]})
+    assert result["failed"] is True
+    assert "no tracepoint tcp/tcp_conect" in result["msg"]
+    assert "syscalls/sys_enter_connect" in result["msg"]
+    assert "Traceback" not in json.dumps(result)
+
+
+def test_a_diagnosis_names_the_process_that_cannot_connect(
+    machine: Machine, ansible: Ansible, set_up: list[str], tmp_path: Path
+) -> None:
+    with process(machine, FAILING) as failing:
+        pid = int(hear(failing))
+        variables = {"issue": ISSUE, "nannyapi_reports_dir": str(tmp_path)}
+        with Playbook(ansible, "nannyapi.diagnostics.diagnose", variables) as playbook:
+            playbook.finish()
+            assert playbook.status == 0
+    report = json.loads((tmp_path / "hosts" / "machine.json").read_text())
+    cause = report["resolution"]["root_cause"]
+    assert "orders" in cause
+    assert "127.0.0.1:5432" in cause
+    assert "ECONNREFUSED" in cause + report["resolution"]["ebpf_evidence"]
+    assert str(pid) in json.dumps(report["resolution"])
+    failures = [entry for result in report["ebpf_results"].values() for entry in result.get("failures", [])]
+    assert (pid, "orders", "127.0.0.1:5432") in {
+        (entry["process_id"], entry["process_name"], entry["key"]) for entry in failures
+    }
+    assert tracing_programs(machine) == []
