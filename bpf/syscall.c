@@ -28,7 +28,8 @@ struct blob_plan {
 };
 
 struct wanted_syscall {
-	u32 wanted; /* 0, 1, NEVER_RETURNS */
+	u32 wanted;	     /* 0, 1, NEVER_RETURNS */
+	u32 replaces_memory; /* execve: on success the caller's memory is the new program's */
 	struct blob_plan blob[BLOBS];
 };
 
@@ -87,28 +88,40 @@ struct raw_arguments {
 	u64 argument[2];
 };
 
-/* The arguments by the calling convention of system calls; 0 for a 32-bit caller, whose numbers differ. */
-static __always_inline int read_arguments(struct syscall_event *event, u64 registers)
+/* -4095 to -1 is an errno (MAX_ERRNO), anything else a value. */
+static __always_inline int is_error(s64 result)
 {
-	struct registers regs = {};
+	return result < 0 && result >= -4095;
+}
 
-	bpf_probe_read_kernel(&regs, sizeof(regs), (void *)registers);
+/* Copies the registers of a call; 0 for a 32-bit caller, whose numbers mean other calls. */
+static __always_inline int read_registers(struct registers *regs, u64 address)
+{
+	bpf_probe_read_kernel(regs, sizeof(*regs), (void *)address);
 #if defined(__x86_64__)
-	event->argument[0] = regs.di;
-	event->argument[1] = regs.si;
-	event->argument[2] = regs.dx;
-	event->argument[3] = regs.r10;
-	event->argument[4] = regs.r8;
-	event->argument[5] = regs.r9;
-	return regs.cs == 0x33; /* __USER_CS */
+	return regs->cs == 0x33; /* __USER_CS */
 #elif defined(__aarch64__)
-	event->argument[0] = regs.regs[0];
-	event->argument[1] = regs.regs[1];
-	event->argument[2] = regs.regs[2];
-	event->argument[3] = regs.regs[3];
-	event->argument[4] = regs.regs[4];
-	event->argument[5] = regs.regs[5];
-	return !(regs.pstate & 0x10); /* PSR_MODE32_BIT */
+	return !(regs->pstate & 0x10); /* PSR_MODE32_BIT */
+#endif
+}
+
+/* The arguments, by the calling convention of system calls. */
+static __always_inline void take_arguments(struct syscall_event *event, struct registers *regs)
+{
+#if defined(__x86_64__)
+	event->argument[0] = regs->di;
+	event->argument[1] = regs->si;
+	event->argument[2] = regs->dx;
+	event->argument[3] = regs->r10;
+	event->argument[4] = regs->r8;
+	event->argument[5] = regs->r9;
+#elif defined(__aarch64__)
+	event->argument[0] = regs->regs[0];
+	event->argument[1] = regs->regs[1];
+	event->argument[2] = regs->regs[2];
+	event->argument[3] = regs->regs[3];
+	event->argument[4] = regs->regs[4];
+	event->argument[5] = regs->regs[5];
 #endif
 }
 
@@ -163,8 +176,14 @@ static __always_inline void read_sockaddr(struct syscall_event *event, int i, st
 		event->length[i] = length;
 }
 
+/*
+ * Reads what arguments point to. What was not paged in at entry is there at exit, for the kernel has read it; but after
+ * an exec the caller's memory is another program's, and what the kernel was to fill in it has not after a failure.
+ */
 static __always_inline void read_blobs(struct syscall_event *event, struct wanted_syscall *syscall, u32 when)
 {
+	int failed = when == WHEN_RETURNED && is_error(event->result);
+	int replaced = when == WHEN_RETURNED && !failed && syscall->replaces_memory;
 	int i;
 
 #pragma unroll
@@ -174,8 +193,8 @@ static __always_inline void read_blobs(struct syscall_event *event, struct wante
 
 		if (blob->how == READ_NOTHING)
 			continue;
-		/* What was not paged in at entry is there at exit, for the kernel has read it. */
-		if (blob->when != when && !(when == WHEN_RETURNED && event->length[i] < 0))
+		if (blob->when == WHEN_RETURNED ? when != WHEN_RETURNED || failed
+						: when == WHEN_RETURNED && (event->length[i] >= 0 || replaced))
 			continue;
 		address = argument_of(event, blob->argument);
 		if (!address)
@@ -234,12 +253,6 @@ static __always_inline void count_failure(struct syscall_event *event, u32 tgid)
 		add_total(TOTAL_OTHER_FAILURE);
 }
 
-/* -4095 to -1 is an errno (MAX_ERRNO), anything else a value. */
-static __always_inline int is_error(s64 result)
-{
-	return result < 0 && result >= -4095;
-}
-
 static __always_inline void count_result(s64 result)
 {
 	s64 error = is_error(result) ? -result : 0;
@@ -264,6 +277,7 @@ static __always_inline void count_syscall(u32 number)
 int on_enter(struct raw_arguments *ctx)
 {
 	struct caller caller = {};
+	struct registers regs = {};
 	u32 zero = 0, number = ctx->argument[1];
 	struct wanted_syscall *syscall = wanted.lookup(&number);
 	struct plan_head *head = plan.lookup(&zero);
@@ -274,10 +288,11 @@ int on_enter(struct raw_arguments *ctx)
 	event = scratch.lookup(&zero);
 	if (!event)
 		return 0;
-	if (!read_arguments(event, ctx->argument[0])) {
+	if (!read_registers(&regs, ctx->argument[0])) {
 		add_total(TOTAL_COMPAT);
 		return 0;
 	}
+	take_arguments(event, &regs);
 	if (head->flags & AT_EXIT) {
 		if (is_own(caller.pid_tgid, caller.shown))
 			return 0;
@@ -312,7 +327,8 @@ static __always_inline void count_lone_return(struct plan_head *head, u64 regist
 	struct wanted_syscall *syscall;
 	struct registers regs = {};
 
-	bpf_probe_read_kernel(&regs, sizeof(regs), (void *)registers);
+	if (!read_registers(&regs, registers))
+		return;
 	number = regs.number;
 	syscall = wanted.lookup(&number);
 	event = scratch.lookup(&zero);

@@ -34,7 +34,10 @@ from .session import lock, record
 from .session.ending import Ending
 
 MAX_ISSUE = 4000
-_MAX_RESULT = 128 * 1024  # characters of evidence in a result; a thousand hosts' results meet on one controller
+# Characters of evidence in a result, and in facts, which the controller keeps for every host to the end of the run.
+_MAX_RESULT = 96 * 1024
+_MAX_FACTS = 24 * 1024
+_FACTS = ("resolution", "ebpf_results", "command_results", "rounds", "usage", "episode_id", "model")
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def settings_of(options: Options) -> Settings:
 
 def check_issue(issue: str) -> str:
     """The issue without white space around it. Raises DiagnosisError where there is none, or far too much."""
-    stripped = issue.strip()
+    stripped = issue.encode("utf-8", "replace").decode("utf-8").strip()
     if not stripped:
         raise DiagnosisError(
             'The issue is empty: say in a sentence what is wrong, such as "application fails to connect to database".'
@@ -182,6 +185,15 @@ def _finished(result: dict[str, Any], capabilities: dict[str, Any]) -> dict[str,
     if result["resolution"] is None:
         raise DiagnosisError(result["error"] or "The diagnosis ended without a resolution.", result)
     return result
+
+
+def facts(result: dict[str, Any]) -> dict[str, Any]:
+    """The result as facts, its evidence cut to what a controller can keep of a thousand hosts; {} for an empty one."""
+    if not result:
+        return {}
+    evidence = {"command_results": result["command_results"], "ebpf_results": result["ebpf_results"]}
+    kept = {**result, **fit_evidence(evidence, _MAX_FACTS)}
+    return {"ansible_facts": {f"nannyapi_{name}": kept[name] for name in _FACTS}}
 
 
 def plan(options: Options) -> dict[str, Any]:

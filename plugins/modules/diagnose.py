@@ -255,7 +255,9 @@ record:
   type: str
   sample: /var/lib/nannyapi/diagnostics/20260131T020304Z-1f2e3d4c.json
 ansible_facts:
-  description: The same as facts of the host.
+  description:
+    - The same as facts of the host. There is less of the evidence, so that a controller can keep the facts of many
+      hosts. Each cut is marked.
   returned: when a diagnosis was made
   type: dict
   contains:
@@ -307,13 +309,13 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.lock 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.progress import ProgressFile
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.runtime import respawn_where_libraries_are
 
-FACTS = ("resolution", "ebpf_results", "command_results", "rounds", "usage", "episode_id", "model")
 PROBLEMS = (
     Busy,
     deps.MissingLibrary,
     diagnosis.DiagnosisError,
     EbpfError,
     PolicyError,
+    OSError,
     SettingsError,
     Stopped,
 )
@@ -354,8 +356,14 @@ def main() -> None:
         result = diagnosis.run(options(module), ending, ProgressFile(module.params["_progress"]))
     except PROBLEMS as error:
         found = getattr(error, "result", {})
-        module.fail_json(msg=str(error), **{"issue": module.params["issue"], **found, **facts(found)})
-    module.exit_json(changed=False, **result, **facts(result))
+        module.fail_json(msg=sentence(error), **{"issue": module.params["issue"], **found, **diagnosis.facts(found)})
+    module.exit_json(changed=False, **result, **diagnosis.facts(result))
+
+
+def sentence(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"The host refused what a diagnosis needs: {error.strerror} ({error.filename})."
+    return str(error)
 
 
 def options(module: AnsibleModule) -> diagnosis.Options:
@@ -372,12 +380,6 @@ def options(module: AnsibleModule) -> diagnosis.Options:
         parameters=Layer(given["model"], given["endpoint"], given["api_key"]),
         environment=Layer(given["_model"], given["_endpoint"], given["_api_key"]),
     )
-
-
-def facts(result: dict) -> dict:
-    if not result:
-        return {}
-    return {"ansible_facts": {f"nannyapi_{name}": result[name] for name in FACTS}}
 
 
 if __name__ == "__main__":

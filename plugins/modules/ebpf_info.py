@@ -62,7 +62,9 @@ btf:
     path: /sys/kernel/btf/vmlinux
 headers:
   description:
-    - The headers that programs are compiled with. C(kind) is V(running kernel) or V(stand-in).
+    - The headers that programs are compiled with. C(kind) is V(kernel) for those of the running
+      kernel, V(archive) for those that it carries itself, V(stand-in) for another version's, and V(named) for what
+      E(BCC_KERNEL_SOURCE) names.
   returned: always
   type: dict
   sample:
@@ -70,7 +72,7 @@ headers:
     reason:
     remedy:
     path: /lib/modules/6.1.0-32-amd64/build
-    kind: running kernel
+    kind: kernel
 tracefs:
   description: Where the kernel describes its tracepoints.
   returned: always

@@ -15,8 +15,9 @@ description:
   - System calls are traced with their results. Each event has its arguments at entry, the value or the error that it
     returned, and its duration.
   - No model is involved, and nothing stays attached, however the task ends.
-  - Where one of the programs cannot be traced as asked, nothing is attached and the task fails with the reason and with
-    what would work instead.
+  - Where one of the programs cannot be traced as it is written, nothing is attached and the task fails with the reason
+    and with what would work instead. Where the kernel refuses one, the others are traced and the task fails with the
+    results of all.
 author:
   - NannyAPI contributors (@nannyapi)
 extends_documentation_fragment:
@@ -188,7 +189,7 @@ ebpf_results:
       type: int
       returned: success
     events_not_carried:
-      description: How many events were counted, but are not in the sample.
+      description: How many events reached the sample and are not in what is returned of it.
       type: int
       returned: success
     by_process:
@@ -274,7 +275,7 @@ def trace(module: AnsibleModule, ending: Ending) -> None:
         stop=ending.event,
         limits=TraceLimits(programs=MAX_PROGRAMS, events=max(0, module.params["max_events"])),
     )
-    problems = [problem for problem in tracer.check(programs) if problem]
+    problems = tracer.check(programs)
     if problems or not programs:
         module.fail_json(msg=" ".join(problems) or "There is no program to trace: the list is empty.")
     if module.check_mode:

@@ -9,6 +9,7 @@ import errno
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,14 @@ def trace(bundle: Bundle, compiled: Tracer) -> Trace:
 def program(target: str, duration: float = 2, **filters: Any) -> dict[str, Any]:
     """A request for a tracepoint."""
     return {"name": "test", "type": "tracepoint", "target": target, "duration": duration, "filters": filters}
+
+
+def await_true(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Returns when the condition holds; fails where it does not within the time."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.1)
 
 
 def loaded_programs() -> set[int]:

@@ -5,10 +5,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import await_true, loaded_programs
 from hosts import Host, inventory, make_keys
 
 from playbooks import Ansible
@@ -83,6 +87,29 @@ def test_each_host_gets_its_own_diagnosis_and_an_absent_one_stops_nobody(
     assert "Root cause" in run.output
     shown = [line for line in report_of(run.output).splitlines() if "summary.md" not in line]
     assert max(map(len, shown)) <= 80
+
+
+@pytest.mark.parametrize("pipelining", ["True", "False"])
+def test_interrupting_a_run_over_ssh_leaves_nothing_on_the_host(
+    ansible: Ansible, hosts: dict[str, Host], tmp_path: Path, pipelining: str
+) -> None:
+    before = loaded_programs()
+    play = tmp_path / "play.yml"
+    traced = {"programs": [{"target": "sched/sched_switch", "duration": 120}]}
+    tasks = [{"nannyapi.diagnostics.ebpf_trace": traced}]
+    play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+    run = subprocess.Popen(
+        ansible.command(str(play), inventory(hosts["ill"].keys, {"healthy": hosts["healthy"].address}), {}),
+        env=ansible.environment({"ANSIBLE_PIPELINING": pipelining}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    await_true(lambda: len(loaded_programs() - before) >= 3)
+    os.killpg(run.pid, signal.SIGINT)
+    run.wait(30)
+    await_true(lambda: loaded_programs() <= before, 20)
 
 
 def report_of(output: str) -> str:

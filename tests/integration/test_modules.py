@@ -14,7 +14,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from conftest import REPOSITORY, loaded_programs
+from conftest import REPOSITORY, await_true, loaded_programs
 
 from playbooks import Ansible
 
@@ -128,6 +128,12 @@ def test_a_diagnosis_that_cannot_be_made_fails_with_a_sentence(
     assert "Traceback" not in json.dumps(result)
 
 
+def test_a_read_only_run_folder_does_not_stop_a_diagnosis(ansible: Ansible) -> None:
+    arguments = {"issue": ISSUE, "model": "offline", "rounds": 1, "trace_seconds": 1}
+    result = ansible.module("diagnose", arguments, wrapper=hiding("mount -t tmpfs -o ro tmpfs /run"))
+    assert result["resolution"]
+
+
 def test_check_mode_says_what_would_be_done_and_does_nothing(ansible: Ansible) -> None:
     before = loaded_programs()
     traced = ansible.module("ebpf_trace", {"programs": [OPENS]}, ("--check",))
@@ -143,8 +149,15 @@ def test_check_mode_says_what_would_be_done_and_does_nothing(ansible: Ansible) -
 
 def test_a_diagnosis_gives_values_facts_and_a_record(ansible: Ansible) -> None:
     result = ansible.module("diagnose", {"issue": ISSUE, "model": "offline", "rounds": 1, "trace_seconds": 2})
-    for name in ("resolution", "ebpf_results", "command_results", "rounds", "usage", "episode_id", "model"):
-        assert result["ansible_facts"][f"nannyapi_{name}"] == result[name]
+    facts = result["ansible_facts"]
+    for name in ("resolution", "rounds", "usage", "episode_id", "model"):
+        assert facts[f"nannyapi_{name}"] == result[name]
+    counts = {key: traced["event_count"] for key, traced in result["ebpf_results"].items()}
+    assert {key: traced["event_count"] for key, traced in facts["nannyapi_ebpf_results"].items()} == counts
+    assert [entry["id"] for entry in facts["nannyapi_command_results"]] == [
+        entry["id"] for entry in result["command_results"]
+    ]
+    assert len(json.dumps(facts)) < 40_000
     assert result["model"] == "offline"
     assert result["usage"]["calls"] >= 2
     assert any(traced["event_count"] > 0 for traced in result["ebpf_results"].values())
@@ -184,13 +197,6 @@ def is_locked(path: Path) -> bool:
     return any(
         line.split()[5].endswith(f":{path.stat().st_ino}") for line in Path("/proc/locks").read_text().splitlines()
     )
-
-
-def await_true(condition: Any, seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.1)
 
 
 def test_tasks_can_run_in_the_background(ansible: Ansible) -> None:

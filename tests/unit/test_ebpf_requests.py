@@ -41,6 +41,8 @@ GOOD = {"name": "opens", "type": "tracepoint", "target": "syscalls/sys_enter_ope
         ({"filters": {"comm": ""}}, "process name"),
         ({"filters": {"comm": "*"}}, "process name"),
         ({"filters": {"uid": -1}}, "number from 0"),
+        ({"filters": {"uid": "²"}}, "number from 0"),
+        ({"filters": {"uid": 10**30}}, "number from 0"),
     ],
 )
 def test_a_bad_request_is_refused_with_what_was_wrong(change: dict[str, Any], part: str) -> None:

@@ -43,8 +43,8 @@ def test_a_summary_has_the_numbers_of_its_result() -> None:
     assert summarise(RESULT) == (
         "syscalls/sys_enter_connect (comm orders) fired 42 times in 10.0 s (4.2 a second). By process: orders (7) with"
         " 42. 40 failed: 40 ECONNREFUSED. The most frequent failure: ECONNREFUSED of connect on 127.0.0.1:5432 by"
-        " orders (7), 40 times. 20 of the events are carried here, spread over the trace. 3 more were caused by this"
-        " diagnosis itself and are not counted."
+        " orders (7), 40 times. 20 of the events are carried here, spread over the trace; 3 more, caused by this"
+        " diagnosis itself, are not counted."
     )
 
 
@@ -54,7 +54,12 @@ def test_a_quiet_probe_says_that_it_was_quiet() -> None:
 
 
 def test_an_inexact_count_is_never_told_as_exact() -> None:
-    assert "not exact" in summarise({**RESULT, "exact": False, "missed": 5, "own_events": 0})
+    calls = {"by_syscall": {"connect": 40, "read": 2}, "in_flight": {"count": 1, "events": []}}
+    summary = summarise({**RESULT, **calls, "exact": False, "missed": 5})
+    assert "not exact: the kernel skipped at least 5" in summary
+    assert "3 more, caused by this diagnosis itself" in summary
+    assert "had not returned" in summary
+    assert "40 failed" in summary
 
 
 def event(timestamp: int, error: bool, duration: float) -> dict[str, Any]:

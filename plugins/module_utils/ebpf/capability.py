@@ -76,16 +76,15 @@ def _btf() -> dict[str, Any]:
 
 
 def _headers() -> dict[str, Any]:
-    path = kernel_headers()
-    if path is None:
+    found = kernel_headers()
+    if found is None:
         return _answer(
             f"No kernel headers were found for {platform.release()}, and no stand-in at {STAND_IN_HEADERS}.",
             _SETUP,
             path=None,
             kind=None,
         )
-    own = Path("/lib/modules", platform.release(), "build")
-    return _answer(path=str(path), kind="running kernel" if path == own else "stand-in")
+    return _answer(path=str(found.path), kind=found.kind)
 
 
 def _tracefs() -> dict[str, Any]:

@@ -11,6 +11,7 @@ sentence. Compiling one of our programs costs 0.3 s to 1 s on an ordinary machin
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import json
 import os
@@ -29,6 +30,7 @@ _LD_IMM64 = 0x18
 _PSEUDO_MAP_FD = 1
 _SECONDS = 180  # includes a very slow machine; a compile has no business taking longer
 _HEADERS_HINT = "No kernel headers were found; run the playbook nannyapi.diagnostics.setup."
+_ARCHIVE = Path("/sys/kernel/kheaders.tar.xz")
 STAND_IN_HEADERS = Path("/opt/nannyapi/diagnostics/headers")
 
 
@@ -51,19 +53,34 @@ class Object:
         return cls(code, [MapDefinition(**definition) for definition in data["maps"]])
 
 
-def kernel_headers() -> Optional[Path]:
-    """The headers that BCC's prelude is compiled with, or None where BCC must look for itself.
+@dataclass(frozen=True)
+class Headers:
+    """Kernel headers for BCC's prelude. `kind`: named (BCC_KERNEL_SOURCE), kernel, archive, stand-in."""
 
-    In this order: what BCC_KERNEL_SOURCE names; those of the running kernel; the stand-in that the role
-    kernel_headers made (its own types come from no header, so another version's serve).
+    path: Path
+    kind: str
+
+
+def kernel_headers() -> Optional[Headers]:
+    """The headers that BCC's prelude is compiled with, or None where there are none.
+
+    In this order: what BCC_KERNEL_SOURCE names; those of the running kernel, as a package (Debian keeps the larger
+    part of them in `source` beside `build`) or in the kernel itself (CONFIG_IKHEADERS); the stand-in that the role
+    kernel_headers made (our types come from no header, so another version's serve).
     """
     named = os.environ.get("BCC_KERNEL_SOURCE")
-    own = Path("/lib/modules", platform.release(), "build")
-    candidates = [Path(named)] if named else []
-    for path in [*candidates, own, STAND_IN_HEADERS]:
-        if (path / "include" / "linux" / "kconfig.h").exists():
-            return path
-    return None
+    if named and _is_tree(Path(named)):
+        return Headers(Path(named), "named")
+    modules = Path("/lib/modules", platform.release())
+    if (modules / "build").exists() and (_is_tree(modules / "build") or _is_tree(modules / "source")):
+        return Headers(modules / "build", "kernel")
+    if _ARCHIVE.exists():
+        return Headers(_ARCHIVE, "archive")
+    return Headers(STAND_IN_HEADERS, "stand-in") if _is_tree(STAND_IN_HEADERS) else None
+
+
+def _is_tree(path: Path) -> bool:
+    return (path / "include" / "linux" / "kconfig.h").exists()
 
 
 def compile_programs(text: str, functions: tuple[str, ...]) -> Object:
@@ -73,8 +90,8 @@ def compile_programs(text: str, functions: tuple[str, ...]) -> Object:
         raise HostError(install_hint())
     # The other interpreter finds this package where it is here (a folder, or Ansible's zip), and nothing else of ours.
     environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[__name__.count(".")]))
-    if headers is not None:
-        environment["BCC_KERNEL_SOURCE"] = str(headers)
+    if headers is not None and headers.kind in ("named", "stand-in"):
+        environment["BCC_KERNEL_SOURCE"] = str(headers.path)  # the others it finds itself, `source` among them
     try:
         child = subprocess.run(
             [python, "-c", f"import importlib; importlib.import_module({__name__!r}).main()"],
@@ -97,6 +114,9 @@ def compile_programs(text: str, functions: tuple[str, ...]) -> Object:
 
 def main() -> None:
     """The child: a request as JSON on standard input, the object as JSON on standard output."""
+    with contextlib.suppress(OSError):
+        # On a host that is short of memory this is what has to go, not what the host is there for.
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     answer = os.dup(1)
     os.dup2(2, 1)  # whatever LLVM prints is a message, not the answer
     request = json.load(sys.stdin)

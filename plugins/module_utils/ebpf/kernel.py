@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import functools
 import os
 import platform
 import resource
@@ -208,10 +209,26 @@ def _online_cpu() -> int:
     return min(os.sched_getaffinity(0))
 
 
-def possible_cpus() -> int:
-    """How many values a per-CPU map has for each key (Documentation/admin-guide/cputopology.rst: `possible`)."""
-    with open("/sys/devices/system/cpu/possible", encoding="ascii") as file:
-        return int(file.read().strip().split(",")[-1].split("-")[-1]) + 1
+@functools.lru_cache(maxsize=1)
+def possible_cpus() -> tuple[int, ...]:
+    """Ids of the CPUs for which a per-CPU map has values, in the order of those values. Raises HostError.
+
+    Ids may have gaps; the values have none (Documentation/admin-guide/cputopology.rst: `possible`).
+    """
+    try:
+        with open("/sys/devices/system/cpu/possible", encoding="ascii") as file:
+            return parse_cpus(file.read())
+    except (OSError, ValueError) as error:
+        raise HostError(f"The list of CPUs at /sys/devices/system/cpu/possible could not be read: {error}.") from error
+
+
+def parse_cpus(text: str) -> tuple[int, ...]:
+    """A list of CPUs such as `0-3,8-11`. Raises ValueError."""
+    ids: list[int] = []
+    for part in text.strip().split(","):
+        first, _dash, last = part.partition("-")
+        ids += range(int(first), int(last or first) + 1)
+    return tuple(ids)
 
 
 class Map:
@@ -224,7 +241,7 @@ class Map:
         # The kernel rounds each CPU's value up to eight bytes (kernel/bpf/syscall.c: bpf_map_value_size).
         self._stride = (definition.value_size + 7) // 8 * 8 if self._per_cpu else definition.value_size
         self._key = ctypes.create_string_buffer(definition.key_size)
-        self._value = ctypes.create_string_buffer(self._stride * (possible_cpus() if self._per_cpu else 1))
+        self._value = ctypes.create_string_buffer(self._stride * (len(possible_cpus()) if self._per_cpu else 1))
 
     def _element(self, command: int, key: Optional[bytes], second: int) -> None:
         if key is not None:

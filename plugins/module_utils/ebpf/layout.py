@@ -84,7 +84,7 @@ class BlobPlan(ctypes.Structure):
 class WantedSyscall(ctypes.Structure):
     """`struct wanted_syscall`."""
 
-    _fields_ = [("wanted", u32), ("blob", BlobPlan * BLOBS)]
+    _fields_ = [("wanted", u32), ("replaces_memory", u32), ("blob", BlobPlan * BLOBS)]
 
 
 class Cursor(ctypes.Structure):

@@ -9,6 +9,7 @@ model can act on.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -111,9 +112,10 @@ def _filters(value: Any) -> Filters:
 def _number(name: str, value: Any, least: int) -> Optional[int]:
     if value is None:
         return None
-    if isinstance(value, bool) or not str(value).strip().isdigit() or not least <= int(value) < 2**32:
+    digits = str(value).strip()
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,10}", digits) or not least <= int(digits) < 2**32:
         raise RequestError(f"The filter {name} is a number from {least}, not {value!r:.40}.")
-    return int(value)
+    return int(digits)
 
 
 def _comm(value: Any) -> Optional[str]:

@@ -15,7 +15,7 @@ from .namespace import pid_namespace
 from .request import Filters, ProgramRequest
 
 _ZERO = struct.pack("=I", 0)
-_MAX_SLOTS = 4096  # of a program's sample in the kernel, over all CPUs
+_MAX_SLOTS = 4096  # of a program's sample in the kernel for slices, over all CPUs; those for bursts come on top
 _PER_SLICE = (4, 4)  # slots for ordinary and for failed events, per CPU and slice; one more is for the slowest
 _BURST = 64  # slots per CPU for what a slice has no room for
 
@@ -27,9 +27,9 @@ def plan_head(request: ProgramRequest, flags: int = 0) -> layout.PlanHead:
     _set_filters(head, request.filters)
     head.ordinary, head.erroneous = _PER_SLICE
     head.ns_device, head.ns_inode = pid_namespace()
-    head.cpus = kernel.possible_cpus()
+    head.cpus = max(kernel.possible_cpus()) + 1
     head.slices = max(1, min(layout.MAX_SLICES, _MAX_SLOTS // (head.cpus * (sum(_PER_SLICE) + 1))))
-    head.burst = _BURST
+    head.burst = max(4, min(_BURST, _MAX_SLOTS // head.cpus))
     head.started = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     head.slice = int(request.duration * 1e9) // head.slices
     return head
@@ -81,12 +81,12 @@ def _used(maps: dict[str, Map], head: layout.PlanHead) -> list[int]:
     per_slice = head.ordinary + head.erroneous + 1
     used: list[int] = []
     for index in range(head.slices):
-        for cpu, cursor in enumerate(cursors(index)):
+        for cpu, cursor in zip(kernel.possible_cpus(), cursors(index)):
             first = (cpu * head.slices + index) * per_slice
             used += range(first, first + cursor.ordinary)
             used += range(first + head.ordinary, first + head.ordinary + cursor.erroneous)
             used += [first + per_slice - 1] if cursor.slowest else []
-    for cpu, cursor in enumerate(cursors(layout.MAX_SLICES)):
+    for cpu, cursor in zip(kernel.possible_cpus(), cursors(layout.MAX_SLICES)):
         first = head.cpus * head.slices * per_slice + cpu * head.burst
         used += range(first, first + cursor.ordinary)
     return used

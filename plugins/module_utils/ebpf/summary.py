@@ -7,29 +7,35 @@ from __future__ import annotations
 
 from typing import Any
 
+_MOST = 6
+
 
 def summarise(result: dict[str, Any]) -> str:
-    """The summary of a result that has all its other keys."""
+    """The summary of a result that has all its other keys. What limits the numbers is said before what adorns them."""
     count, seconds = result["event_count"], result["duration_s"]
     what = f"{result['target']}{_filtered(result['filters'])}"
+    limits = _limits(result)
     if count == 0:
-        sentences = [f"{what} did not fire in {seconds:.1f} s."]
-    else:
-        sentences = [f"{what} fired {_times(count)} in {seconds:.1f} s ({count / seconds:.1f} a second)."]
-        sentences += _processes(result, count)
-        sentences += _syscalls(result)
-        sentences += _failures(result)
-    waiting = result.get("in_flight", {}).get("count", 0)
-    if waiting:
-        calls = "call" if waiting == 1 else "calls"
-        sentences.append(f"{waiting} {calls} had not returned when the trace ended.")
-    if result["events_not_carried"]:
-        sentences.append(f"{len(result['events'])} of the events are carried here, spread over the trace.")
+        return " ".join([f"{what} did not fire in {seconds:.1f} s.", *limits])
+    first = f"{what} fired {_times(count)} in {seconds:.1f} s ({count / seconds:.1f} a second)."
+    details = [*_processes(result, count), *_failures(result), *_syscalls(result)]
+    return " ".join([first, *details[: _MOST - 1 - len(limits)], *limits])
+
+
+def _limits(result: dict[str, Any]) -> list[str]:
+    """At most three sentences: what is not in the numbers, and what is not in the sample."""
+    sentences = []
     if not result["exact"]:
         sentences.append(f"The count is not exact: the kernel skipped at least {result['missed']}.")
+    waiting = result.get("in_flight", {}).get("count", 0)
+    if waiting:
+        sentences.append(f"{waiting} call{'s' if waiting > 1 else ''} had not returned when the trace ended.")
+    parts = []
+    if result["events_not_carried"]:
+        parts.append(f"{len(result['events'])} of the events are carried here, spread over the trace")
     if result["own_events"]:
-        sentences.append(f"{result['own_events']} more were caused by this diagnosis itself and are not counted.")
-    return " ".join(sentences[:6])
+        parts.append(f"{result['own_events']} more, caused by this diagnosis itself, are not counted")
+    return [*sentences, *(["; ".join(parts) + "."] if parts else [])]
 
 
 def _times(count: int) -> str:

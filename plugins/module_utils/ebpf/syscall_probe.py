@@ -59,6 +59,7 @@ class SyscallProbe:
         call = self._calls.get(number)
         never = call is not None and call.name in self._known["never_return"]
         wanted.wanted = layout.NEVER_RETURNS if never else layout.WANTED
+        wanted.replaces_memory = int(call is not None and call.name in self._known["replace_memory"])
         if call is not None and call.format is not None and len(self._calls) <= _DESCRIBED_CALLS:
             for blob, (argument, plan) in zip(wanted.blob, self._blobs(call)):
                 blob.how, blob.argument, blob.length, blob.when = plan
@@ -163,7 +164,9 @@ class SyscallProbe:
             data[pointer] = None
             return
         data.pop(pointer, None)
-        if length < 0:
+        if length == 0 and is_address:
+            data[name] = None  # the kernel filled nothing in
+        elif length < 0:
             data[name] = f"(unreadable: {decode.error_name(-length)})"
         elif is_address:
             address = decode.socket_address(raw[:length])
@@ -225,7 +228,7 @@ class SyscallProbe:
         notes = []
         compat = sampling.total(maps, layout.TOTAL_COMPAT)
         if compat:
-            notes.append(f"{compat} calls of 32-bit programs, whose numbers mean other calls, are not counted.")
+            notes.append("32-bit programs ran: their calls, which have other numbers, are not counted here.")
         lost = sampling.total(maps, layout.TOTAL_NOT_PAIRED)
         if lost:
             notes.append(f"{lost} calls were counted, but more were under way than fit: their results are not known.")

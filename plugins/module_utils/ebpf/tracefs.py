@@ -91,7 +91,11 @@ def tracefs() -> Path:
 
 def events() -> list[str]:
     """All tracepoints of the running kernel as `category/event`, sorted. Raises HostError."""
-    listed = (tracefs() / "available_events").read_text(encoding="ascii").split()
+    path = tracefs() / "available_events"
+    try:
+        listed = path.read_text(encoding="ascii", errors="replace").split()
+    except OSError as error:
+        raise HostError(f"The list of tracepoints at {path} could not be read: {error.strerror}.") from error
     return sorted(name.replace(":", "/", 1) for name in listed)
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Callable, Optional, Union
 
@@ -87,9 +86,13 @@ class Tracer:
         self._targets: Optional[Targets] = None
         self._keys: set[str] = set()
 
-    def check(self, programs: list[Any]) -> list[Optional[str]]:
-        """For each program the sentence that says why it cannot be traced as asked, or None. Attaches nothing."""
-        return [str(error) if isinstance(error, EbpfError) else None for error in map(self._prepared, programs)]
+    def check(self, programs: list[Any]) -> list[str]:
+        """Sentences that say why programs cannot be traced as asked, each once. Attaches nothing."""
+        prepared = [self._prepared(program) for program in programs]
+        problems = [str(error) for error in prepared if isinstance(error, EbpfError)]
+        if len(programs) > self._limits.programs:
+            problems.append(f"At most {self._limits.programs} programs run at once, and these are {len(programs)}.")
+        return list(dict.fromkeys(problems))
 
     def run(self, programs: list[Any], progress: Optional[Progress] = None) -> dict[str, dict[str, Any]]:
         """Traces all programs and gives the protocol's `ebpf_results`, in the order of the request.
@@ -120,6 +123,9 @@ class Tracer:
             return request, TracepointProbe(request, target)
         except EbpfError as error:
             return error
+        except (ValueError, OSError) as error:
+            # A model may write anything, and /proc may vanish under our hands: it costs this program, not the round.
+            return HostError(f"The program could not be prepared: {error}.")
 
     def _trace(self, probes: list[tuple[int, ProgramRequest, Probe]], progress: Progress) -> dict[int, dict[str, Any]]:
         own: Optional[OwnTree] = None
@@ -151,7 +157,7 @@ class Tracer:
         return results
 
     def _compile_all(self, probes: list[Probe]) -> None:
-        """Compiles what is needed and not there yet, at the same time."""
+        """Compiles what is needed and not there yet, one after another: each takes some 130 MB while it lasts."""
         needed: dict[str, tuple[str, ...]] = {_OWN_TREE[0]: _OWN_TREE[1]}
         for probe in probes:
             if isinstance(probe, SyscallProbe):
@@ -159,13 +165,11 @@ class Tracer:
             else:
                 needed[tracepoint_probe.CAPTURE_SOURCE] = tracepoint_probe.FUNCTIONS
                 needed[tracepoint_probe.COUNTER_SOURCE] = tracepoint_probe.FUNCTIONS
-        missing = [source for source in needed if source not in self._compiled]
-        if not missing:
-            return
-        with ThreadPoolExecutor(len(missing)) as pool:
-            texts = [self._bundle.program(source) for source in missing]
-            compiled = pool.map(compile_programs, texts, [needed[source] for source in missing])
-            self._compiled.update(zip(missing, compiled))
+        for source, functions in needed.items():
+            if self._stop.is_set():
+                raise HostError("The trace was stopped before its programs were compiled.")
+            if source not in self._compiled:
+                self._compiled[source] = compile_programs(self._bundle.program(source), functions)
 
     def _attach(self, index: int, request: ProgramRequest, probe: Probe, own: OwnTree) -> _Running:
         head = probe.plan()
@@ -200,7 +204,7 @@ class Tracer:
             seconds = time.monotonic() - one.began
             results[one.index] = self._read(one, seconds, own)
             if stopped:
-                results[one.index]["notes"].append("The trace was stopped before its time.")
+                results[one.index].setdefault("notes", []).append("The trace was stopped before its time.")
             count = results[one.index]["event_count"]
             progress({"stage": "program_done", "text": f"{one.request.name}: {one.request.target} fired {count} times"})
             one.close()
@@ -212,7 +216,7 @@ class Tracer:
         try:
             measured = one.probe.result(sampling.epoch_offset(), self._limits.events)
         except (EbpfError, OSError) as error:
-            return _failed(request, _sentence(error, request.target))
+            return _failed(request, f"{request.target} was traced, but what was counted could not be read: {error}")
         result.update({"event_count": measured["event_count"], "events": measured["events"], "summary": ""})
         result.update(
             {
@@ -259,7 +263,7 @@ def _failed(request: Any, error: str) -> dict[str, Any]:
         "program_name": str(name)[:80],
         "event_count": 0,
         "events": [],
-        "summary": f"Not attached, so nothing is known: {error}",
+        "summary": f"Nothing is known: {error}",
         "type": data.get("type"),
         "target": data.get("target"),
         "started": time.time_ns(),

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A round of evidence: commands and eBPF programs, at the same time. Private to the collection.
 
-This is the one door through which evidence leaves the host: what is to be kept back is kept back here.
+This is the one door through which evidence leaves the host. Nothing is redacted yet: what commands print (the command
+lines that ps shows, for one) goes to the model, into results and into the record as it is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.policy import Policy
@@ -48,32 +50,29 @@ class Collector:
         `deadline`: a value of time.monotonic() after which no command goes on. What cannot be done is a result that
         says why; nothing is raised for it.
         """
-        finished: list[dict[str, Any]] = []
-        worker = threading.Thread(target=lambda: finished.extend(self._run(commands, deadline)), daemon=True)
-        worker.start()
-        try:
-            # In this thread, for signals reach no other one, and one that ends the trace must be heard at once.
-            traced = self._tracer.run(programs, self._progress) if programs else {}
-        except BaseException:
-            self._stop.set()
-            raise
-        finally:
-            worker.join()
-        return {"command_results": finished, "ebpf_results": traced}
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(self._run, commands, deadline)
+            try:
+                # In this thread, for signals reach no other one, and one that ends the trace must be heard at once.
+                traced = self._tracer.run(programs, self._progress) if programs else {}
+            except BaseException:
+                self._stop.set()
+                raise
+            return {"command_results": running.result(), "ebpf_results": traced}
 
     def _run(self, commands: list[dict[str, Any]], deadline: Optional[float]) -> list[dict[str, Any]]:
         if not commands:
             return []
-        limits = self._limits
-        if deadline is not None:
-            left = max(1.0, deadline - time.monotonic())
-            limits = Limits(seconds=min(limits.seconds, left), output_bytes=limits.output_bytes)
+
+        def cancelled() -> bool:
+            return self._stop.is_set() or (deadline is not None and time.monotonic() >= deadline)
+
         return run_commands(
             commands,
             policy=self._policy,
-            limits=limits,
+            limits=self._limits,
             parallel=_COMMANDS_AT_ONCE,
-            cancelled=self._stop.is_set,
+            cancelled=cancelled,
             on_done=self._done,
         )
 

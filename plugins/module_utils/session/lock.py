@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -29,16 +30,25 @@ def exclusive(
 ) -> Iterator[None]:
     """Holds the host's lock; waits for it at most `wait_seconds`, then raises Busy. `about` is told to who waits.
 
-    The kernel frees the lock with the process, however that ends. Raises OSError where the file cannot be made.
+    The kernel frees the lock with the process, however that ends.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    fd = _open(path)
     try:
         _acquire(fd, time.monotonic() + wait_seconds, wait_seconds, stop)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps({"pid": os.getpid(), "since": int(time.time()), **about}).encode(), 0)
+        with contextlib.suppress(OSError):  # a full /run: those who wait will know less
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, json.dumps({"pid": os.getpid(), "since": int(time.time()), **about}).encode(), 0)
         yield
     finally:
         os.close(fd)
+
+
+def _open(path: Path) -> int:
+    """The lock file; where it cannot be made (a read-only /run), its folder serves, which can be locked as well."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        return os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
 
 
 def _acquire(fd: int, until: float, wait_seconds: float, stop: threading.Event) -> None:
@@ -56,7 +66,7 @@ def _holder(fd: int, waited: float) -> str:
     try:
         holder = json.loads(os.pread(fd, 4096, 0))
         who = f"of {holder['issue']!r:.80}, process {holder['pid']}, running for {int(time.time()) - holder['since']} s"
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         who = "whose process does not say what it is about"
     return (
         f"Another diagnosis is under way on this host ({who}), and it did not end within {waited:g} s."

@@ -30,7 +30,7 @@ def write(identifier: str, record: dict[str, Any], directory: Path = RECORDS) ->
     path = directory / f"{identifier}.json"
     fd, temporary = tempfile.mkstemp(dir=directory, prefix=".")  # mode 0600
     try:
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
+        with os.fdopen(fd, "w", encoding="utf-8", errors="replace") as file:
             json.dump(record, file, ensure_ascii=False, indent=1, default=str)
             file.write("\n")
             file.flush()
