@@ -88,8 +88,8 @@ class LineExecutor:
             None: None,
             "timeout": f"It did not end within {self.limits.seconds:g} s and was ended; the output is what it had"
             " written by then.",
-            "cancelled": "The round was over, or the diagnosis was stopped, before it had ended; the output is what it had"
-            " written by then.",
+            "cancelled": "The round was over, or the diagnosis was stopped, before it had ended; the output is what it"
+            " had written by then.",
             "flood": f"It wrote more than {MOST_READ // 1024 // 1024} MiB and was ended; ask for less.",
         }[self.stopped]
         if remaining:
