@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,9 @@ def set_up(ansible: Ansible) -> list[str]:
 
 
 class Playbook:
-    """A playbook that runs, so that a test can act while it does."""
+    """A playbook that runs, so that a test can act while it does. It is ended after 20 minutes."""
+
+    _SECONDS = 1200
 
     def __init__(self, ansible: Ansible, playbook: str, variables: dict[str, Any]) -> None:
         self._seen = ""
@@ -101,6 +104,8 @@ class Playbook:
             text=True,
             env=ansible.environment({"PYTHONUNBUFFERED": "1"}),
         )
+        self._too_long = threading.Timer(self._SECONDS, self._process.kill)
+        self._too_long.start()
 
     @property
     def status(self) -> int:
@@ -117,7 +122,7 @@ class Playbook:
 
     def finish(self) -> str:
         """All that was printed."""
-        self._seen += self._process.communicate(timeout=1200)[0]
+        self._seen += self._process.communicate()[0]
         print(self._seen)
         return self._seen
 
@@ -125,5 +130,6 @@ class Playbook:
         return self
 
     def __exit__(self, *_exception: object) -> None:
+        self._too_long.cancel()
         self._process.kill()
         self._process.wait()

@@ -31,7 +31,10 @@ _MIRROR = os.environ.get("NANNYAPI_DEBIAN_MIRROR", "http://deb.debian.org/debian
 _INSTALL = HERE / "install.sh"
 _IMAGE_BYTES = 6 << 30  # sparse
 _BUILD_SECONDS = 3600
-_SSH_OPTIONS = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectTimeout=20")
+_SSH_OPTIONS = (
+    *("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectTimeout=20"),
+    *("ServerAliveInterval=15", "ServerAliveCountMax=8"),  # a machine that hangs ends its connections
+)
 # What no longer has a parent must not go on.
 _WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 
