@@ -97,6 +97,10 @@ class Records:
         self.words = sections.words
         self.big_endian = sections.big_endian
         self._text = sections.text
+        if base is None and not self._text.startswith(b"\0"):
+            raise self.damaged(
+                "its names do not begin with the empty one; a module's file needs the kernel's as its base"
+            )
         self._text_end: int = self._text_start + len(self._text)
         self._starts = array("I")
         self._kinds = bytearray()
@@ -124,9 +128,10 @@ class Records:
                 at += once[kind] + each[kind] * (info & 0xFFFFFF)
         except IndexError:
             at = end + 1  # the head of a record is cut
+        if kinds and once[kinds[-1]] == _UNKNOWN:
+            raise self.damaged(f"type {self.first + len(starts) - 1} is of the unknown kind {kinds[-1]}")
         if at != end:
-            unknown = f" or is of the unknown kind {kinds[-1]}" if once[kinds[-1]] == _UNKNOWN else ""
-            raise self.damaged(f"type {self.first + len(starts) - 1} goes beyond the end{unknown}")
+            raise self.damaged("the last of its types is cut")
 
     def owner(self, type_id: int) -> tuple[Records, int]:
         """The file that has a type, and at which of its words. Raises HostError where none has it."""
@@ -134,8 +139,7 @@ class Records:
         while owner is not None and type_id < owner.first:
             owner = owner.base
         if owner is None or type_id >= owner.end:
-            split = "" if self.base is not None else "; it may be a module's, which needs the kernel's as its base"
-            raise self.damaged(f"it refers to type {type_id} and ends at type {self.end - 1}{split}")
+            raise self.damaged(f"it refers to type {type_id} and ends at type {self.end - 1}")
         return owner, owner._starts[type_id - owner.first]
 
     def name(self, offset: int) -> str:
