@@ -24,12 +24,14 @@
 #define TOTAL_COMPAT 6	      /* 32-bit system calls, whose numbers mean something else */
 #define TOTAL_ERRORS 7	      /* returned an error */
 #define TOTAL_RETURNS 8	      /* returned after an entry that was seen */
+#define TOTAL_OTHER_KEY 9     /* returned, but `by_key` was full */
 #define TOTALS 16
 
 #define FILTER_TGID 1
 #define FILTER_UID 2
 #define FILTER_COMM 4
-#define AT_EXIT 8 /* count returns instead of entries */
+#define AT_EXIT 8      /* count returns instead of entries */
+#define ERRORS_ONLY 16 /* count only calls that failed */
 
 /* The part of a plan that all ways of attaching share. */
 struct plan_head {
@@ -39,7 +41,8 @@ struct plan_head {
 	u64 mask[2];   /* which bytes of the comm are compared */
 	u64 ns_device; /* the PID namespace that is diagnosed, as stat(2) names it; inode 0: all of the host */
 	u64 ns_inode;
-	u32 flags;     /* FILTER_*, AT_EXIT */
+	u64 least;     /* count only calls that took at least so many nanoseconds */
+	u32 flags;     /* FILTER_*, AT_EXIT, ERRORS_ONLY */
 	u32 tgid;
 	u32 uid;
 	u32 slices;    /* at most MAX_SLICES */

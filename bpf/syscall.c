@@ -59,6 +59,15 @@ struct failure_count {
 	char comm[COMM_BYTES];
 };
 
+struct call_key {
+	char key[KEY_BYTES]; /* the start of the first blob */
+};
+
+/* Buckets of durations: for each power of two of nanoseconds, LATENCY_STEPS equal steps. */
+#define LATENCY_STEPS 4
+#define LATENCIES (64 * LATENCY_STEPS)
+#define LONGEST LATENCIES /* index of the longest duration itself */
+
 struct registers {
 #if defined(__x86_64__)
 	u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, number, ip, cs;
@@ -75,9 +84,12 @@ BPF_TABLE("array", u32, struct wanted_syscall, wanted, SYSCALLS);
 BPF_TABLE("percpu_array", u32, u64, by_syscall, SYSCALLS);
 BPF_TABLE("percpu_hash", s64, u64, by_result, 512);
 BPF_TABLE("percpu_hash", struct failure_key, struct failure_count, failures, 2048);
+BPF_TABLE("percpu_hash", struct call_key, u64, by_key, 2048);
+BPF_TABLE("percpu_array", u32, u64, latency, LATENCIES + 1);
 BPF_TABLE("hash", u64, struct syscall_event, in_flight, 8192);
 BPF_TABLE("percpu_array", u32, struct syscall_event, scratch, 1);
 BPF_TABLE("percpu_array", u32, struct failure_key, failure_scratch, 1);
+BPF_TABLE("percpu_array", u32, struct call_key, key_scratch, 1);
 BPF_TABLE("percpu_array", u32, struct cursor, cursors, MAX_SLICES + 1);
 BPF_TABLE("array", u32, struct syscall_event, sample, 1); /* sized when it is loaded */
 
@@ -220,6 +232,64 @@ static __always_inline void keep(struct plan_head *head, struct syscall_event *e
 		sample.update((u32 *)&slot, event);
 }
 
+/* What a call was about: the start of the first thing that its arguments point to, zeros after it. */
+static __always_inline void take_key(char *key, struct syscall_event *event)
+{
+	u32 length = event->length[0];
+
+	__builtin_memset(key, 0, KEY_BYTES);
+	if (event->length[0] <= 0)
+		return;
+	if (length > KEY_BYTES - 1)
+		length = KEY_BYTES - 1;
+	bound_to_127(length);
+	bpf_probe_read_kernel(key, length, event->blob[0]);
+}
+
+static __always_inline void count_key(struct syscall_event *event, struct wanted_syscall *syscall)
+{
+	struct call_key *key;
+	u64 first = 0, *count;
+	u32 zero = 0;
+
+	key = key_scratch.lookup(&zero);
+	if (!key || !syscall || syscall->blob[0].how == READ_NOTHING)
+		return;
+	take_key(key->key, event);
+	count = by_key.lookup(key);
+	if (!count) {
+		by_key.update(key, &first);
+		count = by_key.lookup(key);
+	}
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	else
+		add_total(TOTAL_OTHER_KEY);
+}
+
+static __always_inline void count_latency(u64 duration)
+{
+	u32 power = 0, step, index, longest = LONGEST;
+	u64 *count, rest = duration;
+
+#pragma unroll
+	for (step = 32; step; step >>= 1) {
+		if (rest >> step) {
+			power += step;
+			rest >>= step;
+		}
+	}
+	index = power * LATENCY_STEPS;
+	if (power >= 2)
+		index += (duration >> (power - 2)) & (LATENCY_STEPS - 1);
+	count = latency.lookup(&index);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	count = latency.lookup(&longest);
+	if (count && *count < duration)
+		*count = duration;
+}
+
 static __always_inline void count_failure(struct syscall_event *event, u32 tgid)
 {
 	struct failure_count first = {}, *count;
@@ -232,15 +302,7 @@ static __always_inline void count_failure(struct syscall_event *event, u32 tgid)
 	key->tgid = tgid;
 	key->number = event->number;
 	key->error = -event->result;
-	__builtin_memset(key->key, 0, KEY_BYTES);
-	if (event->length[0] > 0) {
-		u32 length = event->length[0];
-
-		if (length > KEY_BYTES - 1)
-			length = KEY_BYTES - 1;
-		bound_to_127(length);
-		bpf_probe_read_kernel(key->key, length, event->blob[0]);
-	}
+	take_key(key->key, event);
 	count = failures.lookup(key);
 	if (!count) {
 		__builtin_memcpy(first.comm, event->comm, COMM_BYTES);
@@ -274,6 +336,17 @@ static __always_inline void count_syscall(u32 number)
 		__sync_fetch_and_add(count, 1);
 }
 
+/* Whether a call can be judged only when it has returned. */
+static __always_inline int counts_at_exit(struct plan_head *head)
+{
+	return (head->flags & (AT_EXIT | ERRORS_ONLY)) || head->least;
+}
+
+static __always_inline int is_wanted_result(struct plan_head *head, s64 result, u64 duration)
+{
+	return duration >= head->least && (!(head->flags & ERRORS_ONLY) || is_error(result));
+}
+
 int on_enter(struct raw_arguments *ctx)
 {
 	struct caller caller = {};
@@ -293,9 +366,12 @@ int on_enter(struct raw_arguments *ctx)
 		return 0;
 	}
 	take_arguments(event, &regs);
-	if (head->flags & AT_EXIT) {
-		if (is_own(caller.pid_tgid, caller.shown))
+	if (counts_at_exit(head)) {
+		if (is_own(caller.pid_tgid, caller.shown)) {
+			if (!(head->flags & AT_EXIT))
+				add_total(TOTAL_OWN);
 			return 0;
+		}
 	} else {
 		if (!count_event(&caller))
 			return 0;
@@ -334,6 +410,9 @@ static __always_inline void count_lone_return(struct plan_head *head, u64 regist
 	event = scratch.lookup(&zero);
 	if (!syscall || !syscall->wanted || !event || !passes(head, &caller))
 		return;
+	/* How long it took is not known, so it cannot be said to have taken long enough. */
+	if (!is_wanted_result(head, result, 0))
+		return;
 	if (!count_event(&caller))
 		return;
 	count_syscall(number);
@@ -371,6 +450,10 @@ int on_exit(struct raw_arguments *ctx)
 			count_lone_return(head, ctx->argument[0], result);
 		return 0;
 	}
+	if (!is_wanted_result(head, result, bpf_ktime_get_ns() - event->timestamp)) {
+		in_flight.delete(&pid_tgid);
+		return 0;
+	}
 	number = event->number;
 	tgid = event->pid_tgid >> 32;
 	event->duration = bpf_ktime_get_ns() - event->timestamp;
@@ -378,13 +461,15 @@ int on_exit(struct raw_arguments *ctx)
 	syscall = wanted.lookup(&number);
 	if (syscall)
 		read_blobs(event, syscall, WHEN_RETURNED);
-	if (head->flags & AT_EXIT) {
+	if (counts_at_exit(head)) {
 		add_total(TOTAL_EVENTS);
 		count_process(tgid, 1, 0);
 		count_syscall(number);
 	}
 	add_total(TOTAL_RETURNS);
 	count_result(result);
+	count_key(event, syscall);
+	count_latency(event->duration);
 	if (is_error(result)) {
 		add_total(TOTAL_ERRORS);
 		count_process(tgid, 0, 1);

@@ -79,6 +79,12 @@ options:
           uid:
             description: The user that the process runs as.
             type: int
+          errors_only:
+            description: For system calls, only those that fail.
+            type: bool
+          min_duration_us:
+            description: For system calls, only those that take at least so many microseconds.
+            type: float
       description:
         description: Why it is traced. For readers only.
         type: str
@@ -206,6 +212,28 @@ ebpf_results:
       type: list
       elements: dict
       returned: success, for system calls
+    by_key:
+      description:
+        - For system calls, counts by what the call was about (a destination, a path), the most frequent first.
+          C(by_key_other) has the rest, calls that have not returned among them.
+      type: list
+      elements: dict
+      returned: success, for system calls
+    latency_us:
+      description:
+        - For system calls, how long they took in microseconds, as C(p50), C(p95), C(p99), C(max), and C(histogram) by the
+          upper ends of powers of two. Percentiles are known to within a quarter.
+      type: dict
+      returned: success, for system calls
+      sample:
+        p50: 12.3
+        p95: 40.9
+        p99: 163.8
+        max: 200418.2
+        histogram:
+          "16.384": 9000
+          "65.536": 998
+          "262.144": 2
     by_syscall:
       description: For system calls, how often each was made.
       type: dict
@@ -238,7 +266,13 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.endin
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.progress import ProgressFile
 
 MAX_PROGRAMS = 16
-FILTERS = {"pid": {"type": "int"}, "comm": {"type": "str"}, "uid": {"type": "int"}}
+FILTERS = {
+    "pid": {"type": "int"},
+    "comm": {"type": "str"},
+    "uid": {"type": "int"},
+    "errors_only": {"type": "bool"},
+    "min_duration_us": {"type": "float"},
+}
 PROGRAM = {
     "name": {"type": "str"},
     "type": {"type": "str", "choices": ["tracepoint", "kprobe", "kretprobe"], "default": "tracepoint"},

@@ -230,6 +230,42 @@ os.unlink(name)
     assert slowest["duration_us"] > 150_000
 
 
+def test_results_can_be_filtered_for_in_the_kernel(trace: Trace, workload: Start) -> None:
+    body = """
+for n in range(1000):
+    os.close(os.open('/dev/null', 0))
+    if n % 100 == 0: os.access('/x', 0); libc.open(b'/nonexistent', 0)
+for n in range(5): time.sleep(0.05)
+for n in range(50): time.sleep(0)
+"""
+    caller = workload(body, "caller")
+    failed, opened, slow, slept = trace(
+        [
+            program("syscalls/sys_enter_openat", 3, pid=caller.pid, errors_only=True),
+            program("syscalls/sys_enter_openat", 3, pid=caller.pid),
+            program("syscalls/sys_enter_clock_nanosleep", 3, pid=caller.pid, min_duration_us=40_000),
+            program("syscalls/sys_enter_clock_nanosleep", 3, pid=caller.pid),
+        ],
+        caller.work,
+    )
+    assert (failed["event_count"], failed["by_result"]) == (10, {"ENOENT": 10})
+    assert failed["by_key"] == [{"key": "/nonexistent", "count": 10}]
+    assert all(event["data"]["error"] == "ENOENT" for event in failed["events"])
+    assert opened["event_count"] == 1010
+    assert opened["by_key"] == [{"key": "/dev/null", "count": 1000}, {"key": "/nonexistent", "count": 10}]
+    assert opened["by_key_other"] == 0
+    assert (slow["event_count"], slept["event_count"]) == (5, 55)
+    assert all(event["data"]["duration_us"] >= 40_000 for event in slow["events"])
+    assert 50_000 <= slept["latency_us"]["max"] < 1_000_000
+    assert slept["latency_us"]["p50"] < 40_000 < slept["latency_us"]["p95"]
+    assert sum(slept["latency_us"]["histogram"].values()) == 55
+
+
+def test_filters_on_results_are_refused_where_there_are_none(trace: Trace) -> None:
+    (result,) = results_of(trace, program("sched/sched_switch", 1, errors_only=True))
+    assert "are for system calls" in result["error"]
+
+
 def test_what_the_diagnosis_causes_is_counted_apart(trace: Trace, workload: Start) -> None:
     opener = workload(f"if os.fork() == 0:\n {OPENS}\n os._exit(0)\nos.wait()\n{OPENS}", "opener")
     (result,) = trace([program("syscalls/sys_enter_openat", 3, comm="opener")], opener.work, own=(opener.pid,))
@@ -319,6 +355,7 @@ def test_the_structures_are_as_large_as_the_compiled_maps_say(compiled: Tracer) 
         assert definition.value_size == ctypes.sizeof(structure), (source, name)
     keys = {one.name: one.key_size for one in compiled._compiled["syscall.c"].maps}
     assert keys["failures"] == ctypes.sizeof(layout.FailureKey)
+    assert keys["by_key"] == layout.KEY_BYTES
     assert keys["by_process"] == ctypes.sizeof(layout.ProcessKey)
 
 

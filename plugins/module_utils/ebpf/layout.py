@@ -19,7 +19,9 @@ RECORD_BYTES = 256
 KEY_BYTES = 128
 SYSCALLS = 1024
 
-FILTER_TGID, FILTER_UID, FILTER_COMM, AT_EXIT = 1, 2, 4, 8
+FILTER_TGID, FILTER_UID, FILTER_COMM, AT_EXIT, ERRORS_ONLY = 1, 2, 4, 8, 16
+LATENCY_STEPS = 4
+LATENCIES = 64 * LATENCY_STEPS
 READ_STRING, READ_SOCKADDR = 1, 2
 WHEN_ENTERED, WHEN_RETURNED = 0, 1
 WANTED, NEVER_RETURNS = 1, 2
@@ -35,7 +37,8 @@ WANTED, NEVER_RETURNS = 1, 2
     TOTAL_COMPAT,
     TOTAL_ERRORS,
     TOTAL_RETURNS,
-) = range(9)
+    TOTAL_OTHER_KEY,
+) = range(10)
 
 u8, u32, u64 = ctypes.c_uint8, ctypes.c_uint32, ctypes.c_uint64
 s32, s64 = ctypes.c_int32, ctypes.c_int64
@@ -52,6 +55,7 @@ class PlanHead(ctypes.Structure):
         ("mask", u64 * 2),
         ("ns_device", u64),
         ("ns_inode", u64),
+        ("least", u64),
         ("flags", u32),
         ("tgid", u32),
         ("uid", u32),

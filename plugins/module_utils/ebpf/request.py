@@ -17,8 +17,9 @@ from typing import Any, Optional
 from .errors import RequestError
 
 TYPES = ("tracepoint", "kprobe", "kretprobe")
-FILTERS = ("pid", "comm", "uid")
+FILTERS = ("pid", "comm", "uid", "errors_only", "min_duration_us")
 MIN_SECONDS, MAX_SECONDS = 1, 300
+_MAX_MICROSECONDS = MAX_SECONDS * 1e6
 _COMM_BYTES = 15  # TASK_COMM_LEN without its terminator
 
 
@@ -29,6 +30,13 @@ class Filters:
     pid: Optional[int] = None
     comm: Optional[str] = None
     uid: Optional[int] = None
+    errors_only: Optional[bool] = None
+    min_duration_us: Optional[float] = None
+
+    @property
+    def on_results(self) -> bool:
+        """Whether an event can be judged only by what came of it."""
+        return bool(self.errors_only or self.min_duration_us)
 
     def to_json(self) -> dict[str, Any]:
         """The filters that are set."""
@@ -106,7 +114,13 @@ def _filters(value: Any) -> Filters:
     unknown = sorted(str(name) for name in value if name not in FILTERS)
     if unknown:
         raise RequestError(f"No filter is called {', '.join(unknown)}; known are {', '.join(FILTERS)}.")
-    return Filters(pid=_pid(value.get("pid")), comm=_comm(value.get("comm")), uid=_number("uid", value.get("uid"), 0))
+    return Filters(
+        pid=_pid(value.get("pid")),
+        comm=_comm(value.get("comm")),
+        uid=_number("uid", value.get("uid"), 0),
+        errors_only=_flag("errors_only", value.get("errors_only")),
+        min_duration_us=_microseconds(value.get("min_duration_us")),
+    )
 
 
 def _number(name: str, value: Any, least: int) -> Optional[int]:
@@ -116,6 +130,20 @@ def _number(name: str, value: Any, least: int) -> Optional[int]:
     if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,10}", digits) or not least <= int(digits) < 2**32:
         raise RequestError(f"The filter {name} is a number from {least}, not {value!r:.40}.")
     return int(digits)
+
+
+def _flag(name: str, value: Any) -> Optional[bool]:
+    if value is None or isinstance(value, bool):
+        return value or None
+    raise RequestError(f"The filter {name} is true or false, not {value!r:.40}.")
+
+
+def _microseconds(value: Any) -> Optional[float]:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _MAX_MICROSECONDS:
+        raise RequestError(f"The filter min_duration_us is a number of microseconds above 0, not {value!r:.40}.")
+    return float(value)
 
 
 def _comm(value: Any) -> Optional[str]:

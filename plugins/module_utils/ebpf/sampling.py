@@ -39,6 +39,9 @@ def _set_filters(head: layout.PlanHead, filters: Filters) -> None:
     if filters.pid is not None:
         head.flags |= layout.FILTER_TGID
         head.tgid = filters.pid
+    if filters.errors_only:
+        head.flags |= layout.ERRORS_ONLY
+    head.least = int((filters.min_duration_us or 0) * 1000)
     if filters.uid is not None:
         head.flags |= layout.FILTER_UID
         head.uid = filters.uid

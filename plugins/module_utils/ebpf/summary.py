@@ -18,7 +18,7 @@ def summarise(result: dict[str, Any]) -> str:
     if count == 0:
         return " ".join([f"{what} did not fire in {seconds:.1f} s.", *limits])
     first = f"{what} fired {_times(count)} in {seconds:.1f} s ({count / seconds:.1f} a second)."
-    details = [*_processes(result, count), *_failures(result), *_syscalls(result)]
+    details = [*_processes(result, count), *_failures(result), *_durations(result), *_syscalls(result)]
     return " ".join([first, *details[: _MOST - 1 - len(limits)], *limits])
 
 
@@ -64,6 +64,13 @@ def _syscalls(result: dict[str, Any]) -> list[str]:
     if len(calls) < 2:
         return []
     return ["Most frequent: " + ", ".join(f"{name} {number}" for name, number in list(calls.items())[:5]) + "."]
+
+
+def _durations(result: dict[str, Any]) -> list[str]:
+    took = result.get("latency_us")
+    if not took:
+        return []
+    return [f"Half of the calls took up to {took['p50']:g} us, 99 % up to {took['p99']:g} us, one {took['max']:g} us."]
 
 
 def _failures(result: dict[str, Any]) -> list[str]:

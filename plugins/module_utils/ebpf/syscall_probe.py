@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from typing import Any, Optional
 
-from . import decode, layout, sampling
+from . import decode, latency, layout, sampling
 from .bundle import Bundle
 from .errors import HostError
 from .kernel import Map
@@ -104,7 +104,9 @@ class SyscallProbe:
             "by_result": _results(maps["by_result"]),
             "failures": self._failures(maps["failures"]),
             "failures_other": sampling.total(maps, layout.TOTAL_OTHER_FAILURE),
+            **self._keys(maps),
             "by_syscall": self._counts(maps["by_syscall"]),
+            "latency_us": latency.summarise(_latencies(maps["latency"])),
             "in_flight": pending,
             "notes": self._notes(maps),
         }
@@ -180,11 +182,7 @@ class SyscallProbe:
             key = layout.FailureKey.from_buffer_copy(raw)
             counts = [layout.FailureCount.from_buffer_copy(value) for value in failures.values(raw)]
             read = self._read.get(key.number, [])
-            start = bytes(key.key)
-            shown = ""
-            if any(start):
-                is_address = bool(read) and read[0][1]
-                shown = decode.socket_address(start)["address"] if is_address else decode.string(start, len(start))
+            shown = self._shown_key(bytes(key.key), bool(read) and read[0][1])
             found.append(
                 {
                     "process_id": key.tgid,
@@ -196,6 +194,26 @@ class SyscallProbe:
                 }
             )
         return sorted(found, key=lambda entry: (-entry["count"], entry["process_id"], entry["key"]))[:_LISTED]
+
+    def _keys(self, maps: dict[str, Map]) -> dict[str, Any]:
+        """Counts by what calls were about; none where their arguments point to nothing that is read."""
+        if not self._read:
+            return {"by_key": [], "by_key_other": 0}
+        is_address = next(iter(self._read.values()))[0][1]
+        found = []
+        for raw in maps["by_key"]:
+            count = sum(struct.unpack("=Q", value)[0] for value in maps["by_key"].values(raw))
+            found.append({"key": self._shown_key(raw, is_address), "count": count})
+        found.sort(key=lambda entry: (-entry["count"], entry["key"]))
+        listed = found[:_LISTED]
+        counted = sampling.total(maps, layout.TOTAL_EVENTS)
+        return {"by_key": listed, "by_key_other": counted - sum(entry["count"] for entry in listed)}
+
+    @staticmethod
+    def _shown_key(raw: bytes, is_address: bool) -> str:
+        if not any(raw):
+            return ""
+        return decode.socket_address(raw)["address"] if is_address else decode.string(raw, len(raw))
 
     def _counts(self, counts: Map) -> dict[str, int]:
         totals = Counter(
@@ -220,7 +238,8 @@ class SyscallProbe:
                 shown = self._event(event, epoch_offset)
                 shown["data"].pop("duration_us", None)
                 shown["data"]["elapsed_us"] = round((now - event.timestamp) / 1000, 1)
-                events.append(shown)
+                if now - event.timestamp >= self._head.least:
+                    events.append(shown)
         events.sort(key=lambda event: int(event["timestamp"]))
         return {"count": len(events), "events": events[:20]}
 
@@ -245,6 +264,15 @@ def _arguments(call: Syscall) -> list[Field]:
     if call.format is None:
         return []
     return [field for field in call.format.fields if field.name not in ("__syscall_nr", "nr")]
+
+
+def _latencies(counts: Map) -> list[int]:
+    """The buckets over all CPUs, and last the longest duration, in nanoseconds."""
+    buckets = []
+    for index in range(layout.LATENCIES + 1):
+        values = [struct.unpack("=Q", value)[0] for value in counts.values(struct.pack("=I", index))]
+        buckets.append(sum(values) if index < layout.LATENCIES else max(values))
+    return buckets
 
 
 def _results(by_result: Map) -> dict[str, int]:

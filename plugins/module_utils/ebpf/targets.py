@@ -69,6 +69,11 @@ class Targets:
         if any(sign in request.target for sign in "*?["):
             return self._wildcard(request.target, category, event)
         found = self._format(request.target)
+        if category != "syscalls" and request.filters.on_results:
+            raise RequestError(
+                f"The filters errors_only and min_duration_us are for system calls, which return; {request.target} has"
+                " no result and no duration."
+            )
         if category == "syscalls":
             at_exit = event.startswith(_EXIT)
             return SyscallTarget(event, (self._syscall(event),), at_exit, every=False)

@@ -42,7 +42,9 @@ A diagnostic asks for evidence:
   comes back with "refused": true and the reason; ask differently, do not ask the same again.
 - "ebpf_programs": "type" is "tracepoint", "kprobe" or "kretprobe". "target" is category/event for a tracepoint and one
   kernel function for the others. "duration" is in seconds; 10 to 30 is usual. "filters" is optional, and so is each
-  part of it: "comm" is the name of a process, "pid" its id. Filter only by names and ids that you have seen.
+  part of it: "comm" is the name of a process ("post*" for all that begin so), "pid" its id, "uid" its user. Filter only
+  by names and ids that you have seen. For system calls, "errors_only": true counts only those that fail, and
+  "min_duration_us" only those that take at least so many microseconds.
 - At least one command or one program. All of a round run at the same time, so what you ask for together is seen
   together: ask for commands and programs that check one another.
 
@@ -71,7 +73,8 @@ where another type is not available. "reason" says why not.
 # How to read what comes back
 - An entry of "ebpf_results" has "event_count", the exact number of times that the probe fired, "events", a bounded
   sample of them, and "summary". "events_not_carried" says how many the sample leaves out. Counts come from
-  "event_count", "by_process", "by_result" and "failures", never from the length of "events".
+  "event_count", "by_process", "by_result", "by_key" and "failures", never from the length of "events"; durations from
+  "latency_us".
 - "error" in a result means that the probe was not attached: it says nothing about the host being quiet, and it names
   what works instead. "exact": false or "missed" above 0 means that the true count is higher.
 - "attached_to" says what the program was really attached to, which may differ from its target.
