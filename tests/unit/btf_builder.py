@@ -4,27 +4,44 @@
 
 from __future__ import annotations
 
+import base64
 import struct
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Optional
 
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf import btf_records as kinds
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.btf import Btf
+
 MAGIC = 0xEB9F
+EXCERPTS = Path(__file__).parent / "cases" / "btf"
+FUNCTIONS = ("tcp_connect", "tcp_sendmsg", "vfs_read", "do_sys_openat2")
+STRUCTS = ("sock", "socket", "file", "dentry", "msghdr", "sockaddr", "sockaddr_in", "sockaddr_in6", "filename")
+
+
+def read_excerpt(kernel: str) -> Btf:
+    """An excerpt by its file's name, such as `debian-6.1`."""
+    text = (EXCERPTS / f"{kernel}.txt").read_text(encoding="ascii")
+    return Btf(zlib.decompress(base64.b64decode(text)), f"the excerpt of {kernel}")
 
 
 class Builder:
     """Collects records and names; a type's id is what `add` returns."""
 
     def __init__(self, base: Optional[Builder] = None) -> None:
-        self.first = base.first + len(base.records) if base else 1
-        self.text_start = base.text_start + len(base.text) if base else 0
-        self.text = bytearray() if base else bytearray(b"\0")
+        self.first: int = base.first + len(base.records) if base else 1
+        self.text_start: int = base.text_start + len(base.text) if base else 0
+        self.text: bytearray = bytearray() if base else bytearray(b"\0")
         self.records: list[tuple[int, ...]] = []
+        self._names: dict[str, int] = {"": 0}
 
     def name(self, name: str) -> int:
         """Where a name is; the empty one is at 0."""
-        if not name:
-            return 0
-        self.text += name.encode() + b"\0"
-        return self.text_start + len(self.text) - len(name.encode()) - 1
+        if name not in self._names:
+            self._names[name] = self.text_start + len(self.text)
+            self.text += name.encode() + b"\0"
+        return self._names[name]
 
     def add(self, kind: int, name: str, third: int, *words: int, count: int = 0, flag: bool = False) -> int:
         """A record: its size or target is the `third` of its words."""
@@ -57,3 +74,65 @@ class Builder:
             head += struct.pack(f"{order}II", 3 * gap + len(types) + len(self.text), len(layout))
         between = b"\xa5" * gap
         return head.ljust(header, b"\0") + between + types + between + bytes(self.text) + between + layout
+
+
+class Excerpt(Builder):
+    """A few functions and structs of a kernel: whole with what they hold, others that they point at declared only.
+
+    The excerpts in cases/btf are `Excerpt(Btf.load(), FUNCTIONS, STRUCTS).as_text()` of the kernels that they are named
+    for: Debian's cloud kernels for amd64.
+    """
+
+    def __init__(self, btf: Btf, functions: Iterable[str], structs: Iterable[str]) -> None:
+        super().__init__()
+        self._btf = btf
+        self._ids = {0: 0}
+        self._whole: set[int] = set()
+        found = [type_id for name in structs for type_id in btf.find(f"struct {name}")]
+        for type_id in found:
+            self._keep_whole(type_id)
+        for type_id in found:
+            self._copy(type_id)
+        for name in functions:
+            function = btf.function(name)
+            assert function is not None, name
+            self._copy(function.type_id)
+
+    def as_text(self) -> str:
+        """The file, compressed and as lines of text."""
+        return base64.encodebytes(zlib.compress(self.blob(), 9)).decode("ascii")
+
+    def _keep_whole(self, type_id: int) -> None:
+        kind = self._btf.peel(type_id)
+        while kind.kind == kinds.ARRAY:
+            kind = self._btf.peel(kind.target)
+        if kind.is_compound and kind.type_id not in self._whole:
+            self._whole.add(kind.type_id)
+            for member in self._btf.members(kind.type_id):
+                self._keep_whole(member.type_id)
+
+    def _copy(self, type_id: int) -> int:
+        if type_id not in self._ids:
+            self._ids[type_id] = self.first + len(self.records)
+            self.records.append(())
+            self.records[self._ids[type_id] - self.first] = self._record(type_id)
+        return self._ids[type_id]
+
+    def _record(self, type_id: int) -> tuple[int, ...]:
+        owner, at = self._btf._records.owner(type_id)
+        kind = self._btf.type(type_id)
+        name = self.name(kind.name)
+        if kind.is_compound and type_id not in self._whole:
+            return (name, int(kind.kind == kinds.UNION) << 31 | kinds.FWD << 24, 0)
+        info, third = owner.words[at + 1 : at + 3]
+        elements = self._btf._records.elements(type_id)
+        if kind.kind == kinds.INT:
+            return (name, info, third, owner.words[at + 3])
+        if kind.kind == kinds.ARRAY:
+            return (name, info, 0, self._copy(kind.target), self._copy(owner.words[at + 4]), kind.count)
+        if kind.is_compound or kind.kind == kinds.FUNC_PROTO:
+            copied = [(self.name(owner.name(first)), self._copy(second), *rest) for first, second, *rest in elements]
+        else:
+            copied = [(self.name(owner.name(first)), *rest) for first, *rest in elements]
+        third = self._copy(third) if kind.target else third
+        return (name, info, third, *(word for element in copied for word in element))

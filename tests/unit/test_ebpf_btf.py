@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from btf_builder import Builder
+from btf_builder import Builder, Excerpt, read_excerpt
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -415,6 +415,52 @@ def test_a_type_made_of_itself_ends_in_a_sentence(kind: int) -> None:
     b.add(kind, "loop" if kind == kinds.TYPEDEF else "", 1, *words)
     with pytest.raises(HostError, match="type 1 is made of itself"):
         ask(Btf(b.blob(), "a file"), 1)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "dentry", "sock_type", "state_change", "kern_sock"),
+    [
+        ("debian-5.10", 24, 538, 688, (536, 1)),
+        ("debian-6.1", 24, 514, 672, (512, 1)),
+        ("debian-6.12", 72, 572, 688, (570, 1)),
+    ],
+)
+def test_kernels_that_people_run_are_read(
+    kernel: str, dentry: int, sock_type: int, state_change: int, kern_sock: tuple[int, int]
+) -> None:
+    """The offsets are those that bpftool prints for the whole kernels."""
+    btf = read_excerpt(kernel)
+    assert btf.functions() == ["tcp_connect", "tcp_sendmsg", "vfs_read", "do_sys_openat2"]
+    read = btf.function("vfs_read")
+    assert read is not None
+    assert btf.describe(read.type_id) == "ssize_t vfs_read(struct file *file, char *buf, size_t count, loff_t *pos)"
+    connect = btf.function("tcp_connect")
+    assert connect is not None
+    sock = connect.parameters[0].type_id
+    assert locate(btf, sock, "__sk_common.skc_dport").hops == (12,)
+    assert btf.describe(locate(btf, sock, "__sk_common.skc_dport").type_id) == "__be16"
+    assert locate(btf, sock, "sk_type").offset == sock_type
+    assert locate(btf, sock, "sk_state_change").offset == state_change
+    bitfield = locate(btf, sock, "sk_kern_sock")
+    assert (bitfield.offset, bitfield.bit_offset, bitfield.bit_size) == (*kern_sock, 1)
+    assert locate(btf, "file", "f_path.dentry->d_name.name").hops == (dentry, 40)
+
+
+def test_an_excerpt_answers_as_the_whole_does() -> None:
+    kernel = small_kernel()
+    whole = kernel.read()
+    cut = Btf(Excerpt(whole, ["tcp_connect", "install"], ["file", "sock"]).blob(), "an excerpt")
+    for root, path in (("file", "f_path.dentry"), ("sock", "__sk_common.skc_dport"), ("sock", "sk_wide")):
+        ours, theirs = locate(cut, root, path), locate(whole, root, path)
+        assert (ours.hops, ours.size, ours.bit_offset) == (theirs.hops, theirs.size, theirs.bit_offset)
+        assert cut.describe(ours.type_id) == whole.describe(theirs.type_id)
+    for name in ("tcp_connect", "install"):
+        copy, original = cut.function(name), whole.function(name)
+        assert copy is not None
+        assert original is not None
+        assert cut.describe(copy.type_id) == whole.describe(original.type_id)
+    with pytest.raises(RequestError, match="names struct dentry without its members"):
+        locate(cut, "file", "f_path.dentry->d_name")
 
 
 def ask_everything(btf: Btf, count: int) -> None:
