@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes one tree of a headers package and of the packages it is split into, as BCC wants it: include/ and arch/.
 #   name PACKAGE              prints how the tree is called: by the packages' versions, so that an update renames it
-#   make PACKAGE DIRECTORY    makes it beside DIRECTORY and lets DIRECTORY, a symbolic link, point to it
+#   fill PACKAGE DIRECTORY    copies the headers to DIRECTORY
 # Files are copied: the tree outlives an update that removes the packages.
 set -eu
 
@@ -32,11 +32,7 @@ if [ "$mode" = name ]; then
     exit 0
 fi
 
-link="$3"
-parent="$(dirname "$link")"
-mkdir -p "$parent"
-tree="$parent/$name"
-rm -rf "$tree"
+tree="$3"
 mkdir -p "$tree/arch"
 # What is common first, then what is special to the kernel over it.
 for package in $(headers_among_depends "$concrete") "$concrete"; do
@@ -49,12 +45,4 @@ for package in $(headers_among_depends "$concrete") "$concrete"; do
         mkdir -p "$tree/arch/$arch"
         cp -RL "$from/arch/$arch/include" "$tree/arch/$arch/"
     done
-done
-
-# A link is replaced in one step, a directory is not.
-[ -L "$link" ] || rm -rf "$link"
-ln -s "$name" "$link.new.$$"
-mv -T "$link.new.$$" "$link"
-for old in "$parent"/headers-*_*; do
-    [ "$old" = "$tree" ] || rm -rf "$old"
 done

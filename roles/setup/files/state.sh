@@ -1,9 +1,10 @@
 #!/bin/sh
 # What this host's set-up depends on, in a few lines and a few milliseconds.
-#   compare FILE KEY    prints `as it was` when FILE holds what is true now, else what is not
-#   keep FILE KEY       writes it to FILE; prints `kept`, or `as it was` when FILE held it already
+#   compare KEY    prints `as it was` when what was kept is true now, else what is not
+#   keep KEY       keeps it; prints `kept`, or `as it was` when it was kept already
 set -u
-mode="$1" file="$2" key="$3"
+mode="$1" key="$2" root=/opt/nannyapi/diagnostics
+file="$root/setup.state" header=include/linux/kconfig.h
 
 describe() {
     kernel="$(uname -r)"
@@ -12,10 +13,11 @@ describe() {
     echo "python $(readlink -f /usr/bin/python3)"
     dpkg-query -W -f '${Package} ${Version} ${db:Status-Status}\n' python3-bpfcc libbpfcc python3-venv 'linux-headers-*' 2>/dev/null |
         grep -v not-installed
-    [ -d "/lib/modules/$kernel/build/include" ] && echo "headers of this kernel"
+    for path in "/lib/modules/$kernel/build/$header" "/lib/modules/$kernel/source/$header" /sys/kernel/kheaders.tar.xz; do
+        [ -e "$path" ] && echo "$path"
+    done
     for link in headers venv; do
-        path="/opt/nannyapi/diagnostics/$link"
-        [ -e "$path/." ] && echo "$link $(readlink "$path")"
+        [ -e "$root/$link/." ] && echo "$link $(readlink "$root/$link")"
     done
     grep -qE '^[^ ]+ /sys/kernel(/debug)?/tracing tracefs ' /proc/mounts && echo 'tracefs mounted'
     for path in diagnostics.json api_key; do
@@ -32,6 +34,6 @@ elif [ "$mode" = compare ]; then
     echo "$now" | diff "$file" - | grep '^[<>]' || true
 else
     umask 077
-    mkdir -p "$(dirname "$file")" && chmod 0755 "$(dirname "$file")"
+    mkdir -p "$root" && chmod 0755 "$root"
     echo "$now" >"$file.new.$$" && mv "$file.new.$$" "$file" && echo kept
 fi
