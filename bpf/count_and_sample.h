@@ -137,8 +137,11 @@ static __always_inline void count_process(u32 tgid, u32 events, u32 errors)
 			add_total(TOTAL_OTHER_PROCESS);
 		return;
 	}
-	__sync_fetch_and_add(&count->count, events);
-	__sync_fetch_and_add(&count->errors, errors);
+	/* Never add a constant 0: the compiler makes an atomic `or` of it, which kernels before 5.12 refuse to load. */
+	if (events)
+		__sync_fetch_and_add(&count->count, events);
+	if (errors)
+		__sync_fetch_and_add(&count->errors, errors);
 }
 
 /* Counts an event that passed the filters. 0 for one of our own process tree, which is counted apart. */
