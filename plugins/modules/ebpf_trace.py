@@ -221,8 +221,8 @@ ebpf_results:
       returned: success, for system calls
     latency_us:
       description:
-        - For system calls, how long they took in microseconds, as C(p50), C(p95), C(p99), C(max), and C(histogram) by the
-          upper ends of powers of two. Percentiles are known to within a quarter.
+        - For system calls, how long they took in microseconds, as C(p50), C(p95), C(p99), C(max), and C(histogram) by
+          the upper ends of powers of two. Percentiles are known to within a quarter.
       type: dict
       returned: success, for system calls
       sample:

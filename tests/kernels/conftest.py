@@ -45,7 +45,7 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = ["--only-binary=:all:", "--python-version=3.11", "--implementation=cp"]
     platforms = [f"--platform={name}" for name in ("manylinux2014_x86_64", "manylinux_2_28_x86_64", "any")]
     subprocess.run(
-        [*command, *target, *platforms, f"--dest={folder}", *wanted["runtime_python_packages"]], check=True, timeout=300
+        [*command, *target, *platforms, f"--dest={folder}", *wanted["nannyapi_runtime_python_packages"]], check=True, timeout=300
     )
     return folder
 
@@ -80,7 +80,7 @@ def ansible(machine: Machine, built: Ansible, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="session")
 def set_up(ansible: Ansible) -> list[str]:
     """What the setup playbook printed, the first time and the second."""
-    offline: dict[str, Any] = {"runtime_pip_arguments": ["--no-index", f"--find-links={_LIBRARIES}"]}
+    offline: dict[str, Any] = {"nannyapi_runtime_pip_arguments": ["--no-index", f"--find-links={_LIBRARIES}"]}
     printed = []
     for _time in range(2):
         with Playbook(ansible, "nannyapi.diagnostics.setup", offline) as play:

@@ -116,7 +116,7 @@ class Btf:
     def peel(self, type_id: int) -> Type:
         """The type behind typedefs, const, volatile, restrict and tags. Raises HostError."""
         found = self.type(type_id)
-        for _ in range(btf_describe.MAX_DEPTH):
+        for _depth in range(btf_describe.MAX_DEPTH):
             if found.kind not in kinds.WRAPPERS:
                 return found
             found = self.type(found.target)
@@ -138,7 +138,7 @@ class Btf:
         """Bytes of a type; 0 for void, functions and what is only declared. Raises HostError."""
         elements = 1
         at = type_id
-        for _ in range(btf_describe.MAX_DEPTH):
+        for _depth in range(btf_describe.MAX_DEPTH):
             found = self.peel(at)
             if found.kind != kinds.ARRAY:
                 return elements * (self.pointer_bytes if found.kind == kinds.PTR else found.size)

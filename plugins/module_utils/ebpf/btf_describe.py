@@ -61,7 +61,7 @@ def _parameters(records: Records, type_id: int, depth: int) -> str:
 def _is_pointer(records: Records, qualifier: Type) -> bool:
     """What is qualified is a pointer, so that the word stands behind its asterisk."""
     kind = qualifier
-    for _ in range(MAX_DEPTH):
+    for _depth in range(MAX_DEPTH):
         kind = records.decode(kind.target)
         if kind.kind not in _QUALIFIERS:
             return kind.kind == kinds.PTR

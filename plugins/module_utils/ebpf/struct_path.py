@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass
 from typing import Optional, Union
 
@@ -135,8 +136,9 @@ class _Walk:
 
     def _member(self, name: str) -> Optional[tuple[Member, int]]:
         """A member of a struct or of the anonymous ones in it, and its offset in bits."""
-        waiting, seen = [(self._type.type_id, 0)], {self._type.type_id}
-        for type_id, bits in waiting:
+        waiting, seen = deque([(self._type.type_id, 0)]), {self._type.type_id}
+        while waiting:
+            type_id, bits = waiting.popleft()
             for member in self._btf.members(type_id):
                 if member.name == name:
                     return member, bits + member.bit_offset
