@@ -45,7 +45,9 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = ["--only-binary=:all:", "--python-version=3.11", "--implementation=cp"]
     platforms = [f"--platform={name}" for name in ("manylinux2014_x86_64", "manylinux_2_28_x86_64", "any")]
     subprocess.run(
-        [*command, *target, *platforms, f"--dest={folder}", *wanted["nannyapi_runtime_python_packages"]], check=True, timeout=300
+        [*command, *target, *platforms, f"--dest={folder}", *wanted["nannyapi_runtime_python_packages"]],
+        check=True,
+        timeout=300,
     )
     return folder
 
