@@ -25,6 +25,8 @@ until ip link show eth0 >/dev/null 2>&1; do sleep 0.05; done
 ip addr add {address}/24 dev eth0
 ip link set eth0 up
 for folder in /run /var/lib/nannyapi /etc/nannyapi; do mkdir -p $folder; mount -t tmpfs tmpfs $folder; done
+# What this machine's user has in there is not part of a host, and bash reads it for each command over ssh.
+[ ! -f ~/.bashrc ] || mount --bind /dev/null ~/.bashrc
 mkdir -p /run/sshd
 exec /usr/sbin/sshd -D -e -f /dev/null -h {keys}/host -o AuthorizedKeysFile={keys}/user.pub -o StrictModes=no \
     -o UsePAM=no -o PidFile=none -o PermitRootLogin=prohibit-password -o ListenAddress={address}
