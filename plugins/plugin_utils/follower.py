@@ -4,12 +4,13 @@
 """Shows what a module does on a host while it runs. Private to the collection, controller side.
 
 A module can say nothing before it ends. It appends to a file in the task's temporary folder, and a thread here reads
-what is new. Where that cannot be done (another kind of connection, a user who may not read it), there is no progress,
-and nothing else changes.
+what is new. Where that cannot be done (another kind of connection, a user who may not read it) or would cost a login
+each time (ssh without multiplexing, or with a password), there is no progress, and nothing else changes.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import shlex
 import threading
@@ -17,25 +18,39 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Optional
 
-# Connections whose exec_command starts a process of its own, so that a second one can run beside the module.
-_FOLLOWED = ("ssh", "local")
-_POLL_SECONDS = 1.5
+from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.multiplexing import costs_no_login
+
+_LEAST_INTERVAL = 1.5
+_POLLS_PER_SECOND = 10  # of all hosts together; each is a process on the controller
+_MOST_BYTES = 65536  # of progress read at once; what a host sends is not to be trusted to end
+
+
+def interval(forks: int) -> float:
+    """Seconds between two looks at a host, where so many hosts are looked at at the same time."""
+    return max(_LEAST_INTERVAL, forks / _POLLS_PER_SECOND)
+
+
+def can_be_followed(connection: Any) -> bool:
+    """Whether exec_command starts a process of its own, beside the module's, at the cost of hardly anything."""
+    return connection.transport == "local" or (connection.transport == "ssh" and costs_no_login(connection))
 
 
 class Follower:
     """Reads a progress file on a host over an existing connection."""
 
-    def __init__(self, connection: Any, show: Callable[[dict[str, Any]], None]) -> None:
-        """`show` is called, in a thread, with each event as session/progress.py wrote it."""
-        self._connection = connection
+    def __init__(self, connection: Any, show: Callable[[dict[str, Any]], None], seconds: float) -> None:
+        """`show` is called, in a thread, with each event as session/progress.py wrote it; `seconds`: how often."""
+        # A copy, because a connection keeps the state of the command that runs (prompts seen, pipes) in itself.
+        self._connection = copy.copy(connection)
         self._show = show
+        self._seconds = seconds
         self._done = threading.Event()
         self._read = 0
         self._rest = b""
 
     def create(self, folder: Optional[str]) -> Optional[str]:
         """Makes the file and gives its path, or None where progress cannot be followed."""
-        if not folder or self._connection.transport not in _FOLLOWED:
+        if not folder or not can_be_followed(self._connection):
             return None
         path = f"{folder.rstrip('/')}/progress"
         status, _output, _errors = self._connection.exec_command(f": > {shlex.quote(path)}", sudoable=False)
@@ -57,7 +72,7 @@ class Follower:
 
     def _follow(self, path: str) -> None:
         try:
-            while not self._done.wait(_POLL_SECONDS):
+            while not self._done.wait(self._seconds):
                 self._show_new(path)
             self._show_new(path)
         except Exception:
@@ -65,12 +80,13 @@ class Follower:
             return
 
     def _show_new(self, path: str) -> None:
-        command = f"tail -c +{self._read + 1} {shlex.quote(path)}"
+        command = f"tail -c +{self._read + 1} {shlex.quote(path)} | head -c {_MOST_BYTES}"
         status, output, _errors = self._connection.exec_command(command, sudoable=False)
         if status != 0:
             return
         self._read += len(output)
-        *lines, self._rest = (self._rest + output).split(b"\n")
+        *lines, rest = (self._rest + output).split(b"\n")
+        self._rest = rest[:_MOST_BYTES]
         for line in lines:
             try:
                 event = json.loads(line)

@@ -8,14 +8,22 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors import EbpfError
-from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils import programs
-from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.follower import Follower
+from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils import follower, programs
+from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.report.text import one_line
 
 _SHOWN = ("round_started", "command_done", "trace_running", "program_done", "repair", "last_chance", "model_asked")
+
+
+def progress_line(host: str, event: dict[str, Any]) -> Optional[str]:
+    """The line that shows an event, or None. A host may say anything: it gets one line, under its own name."""
+    if event.get("stage") not in _SHOWN:
+        return None
+    return f"  {one_line(host)}: {one_line(event.get('text', ''))}"[:160]
 
 
 class TracingAction(ActionBase):
@@ -38,12 +46,16 @@ class TracingAction(ActionBase):
         except EbpfError as error:
             raise AnsibleActionFail(str(error)) from error
         in_background = self._task.async_val and not self._connection.has_native_async
-        follower = Follower(self._connection, lambda event: self._show(event, task_vars))
-        path = None if in_background else follower.create(self._connection._shell.tmpdir)
+        forks = int(task_vars.get("ansible_forks") or 1)
+        following = follower.Follower(
+            self._connection, lambda event: self._show(event, task_vars), follower.interval(forks)
+        )
+        wanted = not in_background and self._progress_wanted(task_vars)
+        path = following.create(self._connection._shell.tmpdir) if wanted else None
         if path:
             arguments["_progress"] = path
         try:
-            with follower.following(path):
+            with following.following(path):
                 result.update(
                     self._execute_module(
                         module_name=self._task.resolved_action or self._task.action,
@@ -61,6 +73,11 @@ class TracingAction(ActionBase):
         """Arguments that only the controller knows."""
         return {}
 
+    def _progress_wanted(self, task_vars: dict[str, Any]) -> bool:
+        """The variable nannyapi_progress, true where it is not set."""
+        return bool(boolean(self._templar.template(task_vars.get("nannyapi_progress", True)), strict=False))
+
     def _show(self, event: dict[str, Any], task_vars: dict[str, Any]) -> None:
-        if event.get("stage") in _SHOWN:
-            Display().display(f"  {task_vars.get('inventory_hostname', 'host')}: {event.get('text', '')}"[:160])
+        line = progress_line(str(task_vars.get("inventory_hostname", "host")), event)
+        if line:
+            Display().display(line)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -113,8 +114,12 @@ def test_interrupting_a_run_over_ssh_leaves_nothing_on_the_host(
 
 
 def report_of(output: str) -> str:
-    """What the report task showed."""
-    return output.partition("TASK [Show and write the reports]")[2].partition("TASK [")[0].partition("\n")[2]
+    """What the report tasks showed: from a rule to what Ansible says next."""
+    shown, lines = False, []
+    for line in output.splitlines():
+        shown = (shown or line.startswith("────")) and not re.match(r"(TASK|PLAY|[a-z]+:) ", line)
+        lines += [line] if shown else []
+    return "\n".join(lines)
 
 
 def test_hosts_can_be_done_in_batches_and_results_are_passed_on(
@@ -133,3 +138,26 @@ def test_hosts_can_be_done_in_batches_and_results_are_passed_on(
     stats = run.output.partition("CUSTOM STATS:")[2]
     assert "nannyapi_diagnoses" in stats
     assert "healthy" in stats
+
+
+def test_progress_costs_no_logins(ansible: Ansible, hosts: dict[str, Host], tmp_path: Path) -> None:
+    alone = {"ansible_ssh_args": "-o ControlMaster=no"}
+
+    def logins(**options: object) -> tuple[int, str]:
+        log = hosts["healthy"].keys / "healthy.log"
+        before = log.read_text().count("Accepted publickey")
+        run = ansible.playbook(
+            "nannyapi.diagnostics.diagnose",
+            inventory(hosts["healthy"].keys, {"healthy": hosts["healthy"].address}),
+            {"issue": ISSUE, "nannyapi_reports_dir": str(tmp_path), **options},
+        )
+        assert run.status == 0
+        return log.read_text().count("Accepted publickey") - before, run.output
+
+    each_command_logs_in, output = logins(**alone)
+    assert "healthy: Round 1" not in output
+    assert each_command_logs_in == logins(**alone, nannyapi_progress=False)[0]
+    multiplexed, output = logins()
+    assert "healthy: Round 1" in output
+    assert multiplexed <= 1
+    assert "healthy: Round 1" not in logins(nannyapi_progress="false")[1]

@@ -11,9 +11,12 @@ from typing import Any
 
 _WIDTH = 79  # so that nothing wraps in 80 columns
 _LABEL = 12
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_DEEPEST_INDENT = 16
+# C0 and C1 control characters, which a terminal obeys; what ends a line or turns the direction of writing, by which a
+# text shows as another than it is; and halves of characters, which cannot be written at all.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _RULE = "─" * _WIDTH
-_COMMANDS_LISTED, _ERRORS_LISTED = 12, 6
+_COMMANDS_LISTED = 12
 
 
 def clean(text: Any) -> str:
@@ -21,11 +24,16 @@ def clean(text: Any) -> str:
     return _CONTROL.sub("�", str(text))
 
 
+def one_line(text: Any) -> str:
+    """The same in one line, so that nobody can make up a line of somebody else's."""
+    return " ".join(clean(text).split())
+
+
 def _block(label: str, text: Any) -> list[str]:
     """A label and its text beside it, each line of the text wrapped by itself."""
     lines: list[str] = []
     for paragraph in clean(text).splitlines() or [""]:
-        indent = len(paragraph) - len(paragraph.lstrip())
+        indent = min(len(paragraph) - len(paragraph.lstrip()), _DEEPEST_INDENT)
         hanging = indent + (3 if re.match(r"\s*(\d+\.|[-*•])\s", paragraph) else 0)
         lines += textwrap.wrap(
             paragraph.strip(),
@@ -45,9 +53,9 @@ def host_text(report: dict[str, Any]) -> str:
     """One host's report for a terminal."""
     seconds = report["duration_s"]
     right = "  ".join(
-        part for part in (clean(report["model"] or ""), f"{seconds:.0f} s" if seconds is not None else "") if part
+        part for part in (one_line(report["model"] or ""), f"{seconds:.0f} s" if seconds is not None else "") if part
     )
-    host = clean(report["host"])[: _WIDTH - 20]
+    host = one_line(report["host"])[: _WIDTH - 20]
     lines = [_RULE, f"{host}{right[: _WIDTH - len(host) - 2]:>{_WIDTH - len(host)}}".rstrip(), _RULE]
     lines += _block("Issue", report["issue"])
     if report["status"] != "diagnosed":
@@ -76,14 +84,14 @@ def _looked_at(report: dict[str, Any]) -> list[str]:
         _plural(len(programs), "trace"),
     ]
     lines = _block("Looked at", ", ".join(counts) + (f" ({refused} refused)" if refused else ""))
-    for result in list(programs.values()):
-        target = result.get("target") or result.get("program_name")
+    for result in programs.values():
+        target = one_line(result.get("target") or result["program_name"])
         if result.get("error"):
             lines += _block("", f"• {target}: not traced. {result['error']}")
         else:
             exact = "" if result.get("exact", True) else ", at least"
-            lines += _block("", f"• {target}: {_plural(result.get('event_count', 0), 'event')}{exact}")
-    names = [clean(result.get("command", "")) for result in commands if not result.get("refused")]
+            lines += _block("", f"• {target}: {_plural(result['event_count'], 'event')}{exact}")
+    names = [one_line(result["command"]) for result in commands if not result.get("refused")]
     if names:
         more = f" and {len(names) - _COMMANDS_LISTED} more" if len(names) > _COMMANDS_LISTED else ""
         lines += _block("", "• " + "; ".join(names[:_COMMANDS_LISTED]) + more)
@@ -97,8 +105,8 @@ def summary_text(overview: dict[str, Any]) -> str:
     for host, found in overview["hosts"].items():
         said = found["root_cause"] or found["error"] or ""
         about = found["confidence"] or found["status"]
-        first = textwrap.shorten(clean(said), 2 * (_WIDTH - 4), placeholder=" …", break_on_hyphens=False)
-        lines.append(f"{clean(host)}  [{about}]"[:_WIDTH])
+        first = textwrap.shorten(one_line(said), 2 * (_WIDTH - 4), placeholder=" …", break_on_hyphens=False)
+        lines.append(f"{one_line(host)}  [{about}]"[:_WIDTH])
         lines += textwrap.wrap(first, _WIDTH - 4, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines)
 
@@ -107,7 +115,8 @@ def summary_markdown(overview: dict[str, Any]) -> str:
     """The run at a glance as Markdown, with a table of hosts."""
 
     def cell(text: Any) -> str:
-        return clean(text if text is not None else "").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+        shown = one_line(text if text is not None else "")
+        return shown.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
     counts = ", ".join(f"{number} {status}" for status, number in overview["counts"].items() if number)
     lines = [
