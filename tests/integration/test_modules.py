@@ -289,13 +289,3 @@ def test_a_failed_host_has_a_report_of_the_same_schema(ansible: Ansible, tmp_pat
     assert "The issue is empty" in run.output
     schema = json.loads((REPOSITORY / "schemas" / "report.schema.json").read_text())
     jsonschema.Draft202012Validator(schema).validate(json.loads((tmp_path / "hosts" / "localhost.json").read_text()))
-
-
-def test_reports_that_cannot_be_written_are_said(ansible: Ansible, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    arguments = {
-        "diagnoses": {"db1": {"unreachable": True, "msg": "no route"}},
-        "dest": str(tmp_path / "file" / "reports"),
-    }
-    result = ansible.module("diagnosis_report", arguments)
-    assert "could not be written" in result["msg"]

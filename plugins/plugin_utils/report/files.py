@@ -1,10 +1,14 @@
 # Copyright: (c) 2026, NannyAPI contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Report files on the controller, each written whole or not at all. Private to the collection."""
+"""Report files on the controller, each written whole or not at all. Private to the collection.
+
+Reports hold what hosts printed, so only their owner may read them.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -16,28 +20,31 @@ from . import text
 
 
 def file_name(host: str) -> str:
-    """A file name for an inventory's host name, which may hold anything."""
-    safe = re.sub(r"[^A-Za-z0-9._-]", "_", host).lstrip(".")
-    return (safe or "host")[:200]
+    """A file name for an inventory's host name, which may hold anything.
 
-
-def write_reports(directory: Path, reports: list[dict[str, Any]], overview: dict[str, Any]) -> list[Path]:
-    """Writes `hosts/<host>.json`, `summary.json` and `summary.md`; gives their paths. Raises OSError.
-
-    Reports hold what hosts printed, so only their owner may read them.
+    Reports are written by processes that do not know of each other. Where a name cannot be a file name, a hash of it
+    keeps apart names that differ only in that.
     """
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", host).lstrip(".")[:180]
+    if safe == host:
+        return safe
+    return f"{safe or 'host'}-{hashlib.sha256(host.encode(errors='surrogatepass')).hexdigest()[:8]}"
+
+
+def write_host(directory: Path, report: dict[str, Any]) -> Path:
+    """Writes `hosts/<host>.json` and gives its path. Raises OSError."""
     hosts = directory / "hosts"
     hosts.mkdir(mode=0o755, parents=True, exist_ok=True)
-    written, taken = [], set()
-    for report in reports:
-        name = file_name(report["host"])
-        while name in taken:  # two names that differ only in what a file name cannot hold
-            name += "_"
-        taken.add(name)
-        written.append(_write(hosts / f"{name}.json", _json(report)))
-    written.append(_write(directory / "summary.json", _json(overview)))
-    written.append(_write(directory / "summary.md", text.summary_markdown(overview)))
-    return written
+    return _write(hosts / f"{file_name(report['host'])}.json", _json(report))
+
+
+def write_summary(directory: Path, overview: dict[str, Any]) -> list[Path]:
+    """Writes `summary.json` and `summary.md` and gives their paths. Raises OSError."""
+    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    return [
+        _write(directory / "summary.json", _json(overview)),
+        _write(directory / "summary.md", text.summary_markdown(overview)),
+    ]
 
 
 def _json(data: Any) -> str:
