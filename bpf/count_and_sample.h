@@ -6,12 +6,13 @@
  * the map `plan`, so the same bytecode serves every request. All sizes below are known to
  * plugins/module_utils/ebpf/layout.py, which a test holds against this file.
  */
-#include "own.h"
+#include "trees.h"
 
 #define COMM_BYTES 16
 #define BLOB_BYTES 160
 #define BLOBS 2
 #define MAX_SLICES 16
+#define CGROUPS 3
 #define BURST MAX_SLICES /* index of the cursor for what a slice had no room for */
 
 /* Index into `totals`. */
@@ -42,6 +43,7 @@ struct plan_head {
 	u64 ns_device; /* the PID namespace that is diagnosed, as stat(2) names it; inode 0: all of the host */
 	u64 ns_inode;
 	u64 least;     /* count only calls that took at least so many nanoseconds */
+	u64 trees;     /* count only processes that are in all of these trees */
 	u32 flags;     /* FILTER_*, AT_EXIT, ERRORS_ONLY */
 	u32 tgid;
 	u32 uid;
@@ -50,6 +52,7 @@ struct plan_head {
 	u32 erroneous; /* sample slots for events that failed, per CPU and slice */
 	u32 burst;     /* sample slots for what a slice has no room for, per CPU: few events, all at once, are kept */
 	u32 cpus;      /* possible ones: the slots for bursts follow those of the slices of all of them */
+	u32 cgroups;   /* count only processes that are in as many of the map `cgroups`, from the first, or below them */
 };
 
 struct process_key {
@@ -75,6 +78,7 @@ struct caller {
 	u64 shown;
 };
 
+BPF_CGROUP_ARRAY(cgroups, CGROUPS); /* of the second version */
 BPF_TABLE("percpu_array", u32, u64, totals, TOTALS);
 BPF_TABLE("percpu_hash", struct process_key, struct process_count, by_process, 4096);
 
@@ -101,6 +105,18 @@ static __always_inline int identify(struct plan_head *plan, struct caller *calle
 	return 1;
 }
 
+/* Whether the current process is in every cgroup that is asked for, or below it. */
+static __always_inline int is_in_cgroups(struct plan_head *plan)
+{
+	int i;
+
+#pragma unroll
+	for (i = 0; i < CGROUPS; i++)
+		if (i < plan->cgroups && cgroups.check_current_task(i) != 1)
+			return 0;
+	return 1;
+}
+
 /* Whether the current process is one that the request is about; fills in who it is. */
 static __always_inline int passes(struct plan_head *plan, struct caller *caller)
 {
@@ -117,7 +133,9 @@ static __always_inline int passes(struct plan_head *plan, struct caller *caller)
 		if ((comm[0] & plan->mask[0]) != plan->comm[0] || (comm[1] & plan->mask[1]) != plan->comm[1])
 			return 0;
 	}
-	return 1;
+	if (plan->trees && (trees_of(caller->pid_tgid, caller->shown) & plan->trees) != plan->trees)
+		return 0;
+	return is_in_cgroups(plan);
 }
 
 static __always_inline void count_process(u32 tgid, u32 events, u32 errors)

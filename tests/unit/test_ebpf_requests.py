@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors import RequestError
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.request import parse_request
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.request import FILTERS, parse_request
 
 GOOD = {"name": "opens", "type": "tracepoint", "target": "syscalls/sys_enter_openat", "duration": 10}
 
@@ -43,6 +43,16 @@ GOOD = {"name": "opens", "type": "tracepoint", "target": "syscalls/sys_enter_ope
         ({"filters": {"uid": -1}}, "number from 0"),
         ({"filters": {"uid": "²"}}, "number from 0"),
         ({"filters": {"uid": 10**30}}, "number from 0"),
+        ({"filters": {"children": True}}, "children goes with pid"),
+        ({"filters": {"pid": 1, "children": "some"}}, "children is true or false"),
+        ({"filters": {"cgroup": ""}}, "cgroup is a path"),
+        ({"filters": {"cgroup": True}}, "cgroup is a path"),
+        ({"filters": {"cgroup": ["/"]}}, "cgroup is a path"),
+        ({"filters": {"unit": "../nginx"}}, "name of a systemd unit"),
+        ({"filters": {"unit": 5}}, "name of a systemd unit"),
+        ({"filters": {"container": "web"}}, "A name is known only to the container engine"),
+        ({"filters": {"container": "0123456789a"}}, "at least its first 12 hex digits"),
+        ({"filters": {"container": 123456789012}}, "hex digits"),
     ],
 )
 def test_a_bad_request_is_refused_with_what_was_wrong(change: dict[str, Any], part: str) -> None:
@@ -66,6 +76,21 @@ def test_a_target_is_understood_in_the_spellings_of_other_tools(change: dict[str
 
 def test_a_long_comm_is_cut_to_what_the_kernel_keeps() -> None:
     assert parse_request({**GOOD, "filters": {"comm": "a-very-long-process-name"}}).filters.comm == "a-very-long-pro"
+
+
+@pytest.mark.parametrize(
+    ("filters", "understood"),
+    [
+        ({"pid": os.getpid(), "children": "True"}, {"pid": os.getpid(), "children": True}),
+        ({"pid": os.getpid(), "children": False}, {"pid": os.getpid()}),
+        ({"cgroup": "1234"}, {"cgroup": 1234}),
+        ({"cgroup": " /system.slice "}, {"cgroup": "/system.slice"}),
+        ({"container": "containerd://0123456789ABCDEF"}, {"container": "0123456789abcdef"}),
+        ({"unit": "getty@tty1.service"}, {"unit": "getty@tty1.service"}),
+    ],
+)
+def test_filters_are_understood_in_several_spellings(filters: dict[str, Any], understood: dict[str, Any]) -> None:
+    assert parse_request({**GOOD, "filters": filters}).filters.to_json() == understood
 
 
 def test_filters_that_are_not_set_are_none() -> None:
@@ -104,7 +129,7 @@ JSON = st.recursive(
                 "type": st.sampled_from(["tracepoint", "kprobe", "kretprobe"]) | JSON,
                 "target": st.text() | JSON,
                 "duration": JSON,
-                "filters": st.dictionaries(st.sampled_from(["pid", "comm", "uid"]), JSON) | JSON,
+                "filters": st.dictionaries(st.sampled_from(FILTERS), JSON) | JSON,
             },
         ),
     )

@@ -15,6 +15,7 @@ COMM_BYTES = 16
 BLOB_BYTES = 160
 BLOBS = 2
 MAX_SLICES = 16
+CGROUPS = 3
 RECORD_BYTES = 256
 KEY_BYTES = 128
 SYSCALLS = 1024
@@ -56,6 +57,7 @@ class PlanHead(ctypes.Structure):
         ("ns_device", u64),
         ("ns_inode", u64),
         ("least", u64),
+        ("trees", u64),
         ("flags", u32),
         ("tgid", u32),
         ("uid", u32),
@@ -64,13 +66,14 @@ class PlanHead(ctypes.Structure):
         ("erroneous", u32),
         ("burst", u32),
         ("cpus", u32),
+        ("cgroups", u32),
     ]
 
 
-class OwnPlan(ctypes.Structure):
-    """`struct own_plan`."""
+class TreesPlan(ctypes.Structure):
+    """`struct trees_plan`."""
 
-    _fields_ = [("ns_device", u64), ("ns_inode", u64), ("child", u64)]
+    _fields_ = [("ns_device", u64), ("ns_inode", u64), ("child", u64), ("freed", u64)]
 
 
 class TracepointPlan(ctypes.Structure):

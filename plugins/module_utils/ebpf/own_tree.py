@@ -1,28 +1,18 @@
 # Copyright: (c) 2026, NannyAPI contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The thread groups that belong to the diagnosis itself. Private to the collection.
+"""Where the process tree of the diagnosis itself begins. Private to the collection.
 
 What the diagnosis causes (its own Python, the commands that it runs, the connection that carries it) is no symptom:
-programs count it apart. A program on fork and exit keeps the set, so that a child is a member before it does anything.
+programs count it apart.
 """
 
 from __future__ import annotations
 
 import os
-import struct
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Optional
 
-from . import layout, tracefs
-from .compiler import Object
-from .kernel import Map, MapDefinition
-from .loader import LoadedObject
-from .namespace import pid_namespace
-
-_MEMBER = b"\1"
-_IN_NAMESPACE = 1 << 32  # as in bpf/own.h
 _ANCESTORS = 64  # more than any chain of processes that is not a loop of our own making
 
 
@@ -87,61 +77,3 @@ def _top_of_run(chain: list[int]) -> int:
             break
         top = ancestor
     return top
-
-
-def _children() -> dict[int, list[int]]:
-    """Parent → children, of all thread groups."""
-    children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            parent = int(_status(int(entry)).get("PPid", "0"))
-            children.setdefault(parent, []).append(int(entry))
-    return children
-
-
-class OwnTree:
-    """The map of our own thread groups, kept by programs while this object is open."""
-
-    def __init__(self, compiled: Object, definition: MapDefinition, roots: Iterable[int]) -> None:
-        """`roots`: pids whose descendants, and they themselves, are the diagnosis's own."""
-        self.map = Map(definition)
-        self._loaded: Optional[LoadedObject] = None
-        self.note: Optional[str] = None
-        try:
-            self._follow(compiled)
-            self._enter(list(roots))
-        except BaseException:
-            self.close()
-            raise
-
-    def _follow(self, compiled: Object) -> None:
-        fork = tracefs.read_format("sched", "sched_process_fork")
-        ended = tracefs.read_format("sched", "sched_process_exit")
-        child = next((field.offset for field in fork.fields if field.name == "child_pid"), None) if fork else None
-        if fork is None or ended is None or child is None:
-            self.note = "This kernel has no sched/sched_process_fork: new processes of the diagnosis count as others."
-            return
-        self._loaded = LoadedObject(compiled, {"own": self.map}, {})
-        device, inode = pid_namespace()
-        plan = layout.OwnPlan(ns_device=device, ns_inode=inode, child=child)
-        self._loaded.maps["plan"].update(struct.pack("=I", 0), bytes(plan))
-        self._loaded.attach_tracepoint(fork.identifier, "on_fork")
-        self._loaded.attach_tracepoint(ended.identifier, "on_exit")
-
-    def _enter(self, roots: list[int]) -> None:
-        """Enters the roots and their descendants; twice, for one may have forked while the first pass looked."""
-        space = _IN_NAMESPACE if pid_namespace()[1] else 0
-        for _again in range(2):
-            children = _children()
-            pending = list(roots)
-            while pending:
-                pid = pending.pop()
-                self.map.update(struct.pack("=Q", space | pid), _MEMBER)
-                pending += children.get(pid, [])
-
-    def close(self) -> None:
-        """Detaches; may be called twice."""
-        if self._loaded is not None:
-            self._loaded.close()
-            self._loaded = None
-        self.map.close()

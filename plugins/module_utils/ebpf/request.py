@@ -12,24 +12,34 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from .errors import RequestError
 
 TYPES = ("tracepoint", "kprobe", "kretprobe")
-FILTERS = ("pid", "comm", "uid", "errors_only", "min_duration_us")
+FILTERS = ("pid", "children", "comm", "uid", "cgroup", "unit", "container", "errors_only", "min_duration_us")
 MIN_SECONDS, MAX_SECONDS = 1, 300
 _MAX_MICROSECONDS = MAX_SECONDS * 1e6
 _COMM_BYTES = 15  # TASK_COMM_LEN without its terminator
+_DIGITS = re.compile(r"[0-9]{1,20}")
+_UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")  # systemd.unit(5)
+_CONTAINER = re.compile(r"[0-9a-f]{12,64}")
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What an event must match; None where anything does. `comm` may end in `*`."""
+    """What an event must match; None where anything does. `comm` may end in `*`.
+
+    `children`: those of `pid` too. `cgroup`: a path, or an id. `unit`, `container`: stand for their cgroups.
+    """
 
     pid: Optional[int] = None
+    children: Optional[bool] = None
     comm: Optional[str] = None
     uid: Optional[int] = None
+    cgroup: Optional[Union[str, int]] = None
+    unit: Optional[str] = None
+    container: Optional[str] = None
     errors_only: Optional[bool] = None
     min_duration_us: Optional[float] = None
 
@@ -114,10 +124,16 @@ def _filters(value: Any) -> Filters:
     unknown = sorted(str(name) for name in value if name not in FILTERS)
     if unknown:
         raise RequestError(f"No filter is called {', '.join(unknown)}; known are {', '.join(FILTERS)}.")
+    if value.get("children") and value.get("pid") is None:
+        raise RequestError('The filter children goes with pid: {"pid": 1234, "children": true}.')
     return Filters(
         pid=_pid(value.get("pid")),
+        children=_flag("children", value.get("children")),
         comm=_comm(value.get("comm")),
         uid=_number("uid", value.get("uid"), 0),
+        cgroup=_cgroup(value.get("cgroup")),
+        unit=_unit(value.get("unit")),
+        container=_container(value.get("container")),
         errors_only=_flag("errors_only", value.get("errors_only")),
         min_duration_us=_microseconds(value.get("min_duration_us")),
     )
@@ -133,6 +149,7 @@ def _number(name: str, value: Any, least: int) -> Optional[int]:
 
 
 def _flag(name: str, value: Any) -> Optional[bool]:
+    value = {"true": True, "false": False}.get(value.strip().lower(), value) if isinstance(value, str) else value
     if value is None or isinstance(value, bool):
         return value or None
     raise RequestError(f"The filter {name} is true or false, not {value!r:.40}.")
@@ -156,6 +173,37 @@ def _comm(value: Any) -> Optional[str]:
         return encoded[:_COMM_BYTES].decode("utf-8", "ignore") + "*"
     # The kernel keeps 15 bytes of a name: a longer one is meant by its first 15.
     return encoded[:_COMM_BYTES].decode("utf-8", "ignore")
+
+
+def _cgroup(value: Any) -> Optional[Union[str, int]]:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
+        raise RequestError(
+            f'The filter cgroup is a path such as "/system.slice/nginx.service", or an id, not {value!r:.40}.'
+        )
+    text = str(value).strip()
+    return int(text) if _DIGITS.fullmatch(text) else text
+
+
+def _unit(value: Any) -> Optional[str]:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _UNIT.fullmatch(value.strip()):
+        raise RequestError(f'The filter unit is the name of a systemd unit such as "nginx.service", not {value!r:.80}.')
+    return value.strip()
+
+
+def _container(value: Any) -> Optional[str]:
+    if value is None:
+        return None
+    identifier = str(value).strip().rpartition("://")[2].lower()  # Kubernetes writes containerd://<id>
+    if not isinstance(value, str) or not _CONTAINER.fullmatch(identifier):
+        raise RequestError(
+            "The filter container is a container's id, or at least its first 12 hex digits, as docker ps, podman ps or"
+            f" crictl ps show it, not {value!r:.80}. A name is known only to the container engine, which is not asked."
+        )
+    return identifier
 
 
 def _pid(value: Any) -> Optional[int]:

@@ -36,7 +36,7 @@ def plan_head(request: ProgramRequest, flags: int = 0) -> layout.PlanHead:
 
 
 def _set_filters(head: layout.PlanHead, filters: Filters) -> None:
-    if filters.pid is not None:
+    if filters.pid is not None and not filters.children:  # with its children it is a tree: see scope.py
         head.flags |= layout.FILTER_TGID
         head.tgid = filters.pid
     if filters.errors_only:

@@ -16,18 +16,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Callable, Optional, Union
 
-from . import kernel, sampling, syscall_probe, tracepoint_probe
+from . import kernel, sampling, syscall_probe, tracepoint_probe, trees
 from .bundle import Bundle
 from .compiler import Object, compile_programs
 from .errors import EbpfError, HostError
 from .loader import LoadedObject
 from .namespace import pid_namespace
-from .own_tree import OwnTree
 from .request import MAX_SECONDS, ProgramRequest, parse_request
+from .scope import Scope, find_scope
 from .summary import summarise
 from .syscall_probe import SyscallProbe
 from .targets import SyscallTarget, Targets
 from .tracepoint_probe import TracepointProbe
+from .trees import ProcessTrees
 
 Progress = Callable[[dict[str, Any]], None]
 Probe = Union[SyscallProbe, TracepointProbe]
@@ -37,7 +38,6 @@ _SETTLE_SECONDS = 0.01
 _IN_A_NAMESPACE = (
     "This ran in a PID namespace (a container): only its own processes are counted, under the pids they have in it."
 )
-_OWN_TREE = ("own_tree.c", ("on_fork", "on_exit"))
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class _Running:
     index: int
     request: ProgramRequest
     probe: Probe
+    scope: Scope
     objects: list[LoadedObject]
     started: int
     began: float
@@ -116,6 +117,7 @@ class Tracer:
     def _prepared(self, program: Any) -> tuple[ProgramRequest, Probe] | EbpfError:
         try:
             request = parse_request(program, self._limits.seconds)
+            find_scope(request.filters)  # again when it is attached, but what is not there is said before
             self._targets = self._targets or Targets(self._bundle)
             target = self._targets.resolve(request)
             if isinstance(target, SyscallTarget):
@@ -128,37 +130,36 @@ class Tracer:
             return HostError(f"The program could not be prepared: {error}.")
 
     def _trace(self, probes: list[tuple[int, ProgramRequest, Probe]], progress: Progress) -> dict[int, dict[str, Any]]:
-        own: Optional[OwnTree] = None
+        followed: Optional[ProcessTrees] = None
         running: list[_Running] = []
         results: dict[int, dict[str, Any]] = {}
         try:
             try:
                 self._compile_all([probe for _index, _request, probe in probes])
                 kernel.raise_memory_lock_limit()
-                compiled = self._compiled[_OWN_TREE[0]]
-                definition = next(definition for definition in compiled.maps if definition.name == "own")
-                own = OwnTree(compiled, definition, self._roots)
+                followed = ProcessTrees(self._compiled[trees.SOURCE])
+                followed.own(self._roots)
             except (EbpfError, OSError) as error:
                 return {index: _failed(request, _sentence(error)) for index, request, _probe in probes}
             for index, request, probe in probes:
                 try:
-                    running.append(self._attach(index, request, probe, own))
+                    running.append(self._attach(index, request, probe, followed))
                 except (EbpfError, OSError) as error:
                     results[index] = _failed(request, _sentence(error, request.target))
             if running:
                 longest = max(one.request.duration for one in running)
                 progress({"stage": "trace_running", "text": f"tracing {len(running)} probes for up to {longest:g} s"})
-            self._wait(running, results, own, progress)
+            self._wait(running, results, followed, progress)
         finally:
             for one in running:
                 one.close()
-            if own is not None:
-                own.close()
+            if followed is not None:
+                followed.close()
         return results
 
     def _compile_all(self, probes: list[Probe]) -> None:
         """Compiles what is needed and not there yet, one after another: each takes some 130 MB while it lasts."""
-        needed: dict[str, tuple[str, ...]] = {_OWN_TREE[0]: _OWN_TREE[1]}
+        needed: dict[str, tuple[str, ...]] = {trees.SOURCE: trees.FUNCTIONS}
         for probe in probes:
             if isinstance(probe, SyscallProbe):
                 needed[syscall_probe.SOURCE] = syscall_probe.FUNCTIONS
@@ -171,13 +172,16 @@ class Tracer:
             if source not in self._compiled:
                 self._compiled[source] = compile_programs(self._bundle.program(source), functions)
 
-    def _attach(self, index: int, request: ProgramRequest, probe: Probe, own: OwnTree) -> _Running:
+    def _attach(self, index: int, request: ProgramRequest, probe: Probe, followed: ProcessTrees) -> _Running:
         head = probe.plan()
+        scope = find_scope(request.filters)
+        scope.enter(head, followed)
         sizes = {"sample": sampling.sample_slots(head)}
         objects: list[LoadedObject] = []
 
         def load(source: str) -> LoadedObject:
-            objects.append(LoadedObject(self._compiled[source], {"own": own.map}, sizes))
+            objects.append(LoadedObject(self._compiled[source], {"trees": followed.map}, sizes))
+            scope.write(objects[-1].maps)
             return objects[-1]
 
         try:
@@ -191,10 +195,10 @@ class Tracer:
                 loaded.close()
             raise
         began = time.monotonic()
-        return _Running(index, request, probe, objects, time.time_ns(), began, began + request.duration)
+        return _Running(index, request, probe, scope, objects, time.time_ns(), began, began + request.duration)
 
     def _wait(
-        self, running: list[_Running], results: dict[int, dict[str, Any]], own: OwnTree, progress: Progress
+        self, running: list[_Running], results: dict[int, dict[str, Any]], followed: ProcessTrees, progress: Progress
     ) -> None:
         """Lets each probe run its time, then reads it."""
         for one in sorted(running, key=lambda one: one.ends):
@@ -202,14 +206,14 @@ class Tracer:
             for loaded in one.objects:
                 loaded.detach()
             seconds = time.monotonic() - one.began
-            results[one.index] = self._read(one, seconds, own)
+            results[one.index] = self._read(one, seconds, followed)
             if stopped:
                 results[one.index].setdefault("notes", []).append("The trace was stopped before its time.")
             count = results[one.index]["event_count"]
             progress({"stage": "program_done", "text": f"{one.request.name}: {one.request.target} fired {count} times"})
             one.close()
 
-    def _read(self, one: _Running, seconds: float, own: OwnTree) -> dict[str, Any]:
+    def _read(self, one: _Running, seconds: float, followed: ProcessTrees) -> dict[str, Any]:
         time.sleep(_SETTLE_SECONDS)
         request = one.request
         result: dict[str, Any] = {"program_name": request.name}
@@ -229,8 +233,9 @@ class Tracer:
             }
         )
         result.update(measured)
-        if own.note:
-            result["notes"].append(own.note)
+        if followed.note:
+            result["notes"].append(followed.note)
+        result["notes"] += one.scope.notes(followed.lost())
         if pid_namespace()[1]:
             result["notes"].append(_IN_A_NAMESPACE)
         result["summary"] = summarise(result)
