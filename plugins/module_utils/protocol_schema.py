@@ -39,6 +39,13 @@ def reply_schema(longest_text: Optional[int] = None) -> dict[str, Any]:
     parts["Filters"]["properties"] = {
         "comm": {"type": "string", "maxLength": 100},
         "pid": {"type": "integer", "minimum": 1, "maximum": 2**22},
+        "children": {"type": "boolean"},
+        "uid": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1},
+        "unit": {"type": "string", "maxLength": 255},
+        "cgroup": {"type": "string", "maxLength": 1000},
+        "container": {"type": "string", "maxLength": 80},
+        "errors_only": {"type": "boolean"},
+        "min_duration_us": {"type": "number", "exclusiveMinimum": 0, "maximum": 300_000_000},
     }
     parts["Filters"]["additionalProperties"] = False
     parts["Program"]["properties"]["duration"] = {"type": "number", "exclusiveMinimum": 0, "maximum": 300}

@@ -73,12 +73,31 @@ options:
           pid:
             description: The process (thread group) that causes the event.
             type: int
+          children:
+            description: Whether what descends from O(programs[].filters.pid) counts as well. That is what has been
+              started already, and what is started while the trace runs.
+            type: bool
           comm:
             description: The name of the process, at most 15 characters. V(post*) matches every name that begins so.
             type: str
           uid:
             description: The user that the process runs as.
             type: int
+          cgroup:
+            description:
+              - The control group of the process, or one above it. A path such as V(/system.slice/nginx.service), or an
+                id.
+              - On hosts that have only version 1 of control groups, the processes that are in it when the trace begins
+                are followed with all that they start. The same holds for O(programs[].filters.unit) and
+                O(programs[].filters.container).
+            type: str
+          unit:
+            description: The systemd unit of the process. V(nginx) means V(nginx.service).
+            type: str
+          container:
+            description: The container of the process, by its id, or by the first 12 hex digits of it at least. Names of
+              containers are not known to the kernel.
+            type: str
           errors_only:
             description: For system calls, only those that fail.
             type: bool
@@ -135,6 +154,16 @@ EXAMPLES = r"""
       - name: tcp_states
         target: sock/inet_sock_set_state
     max_events: 10
+  become: true
+
+- name: Which calls of a service, workers that it starts meanwhile among them, take longer than 10 ms?
+  nannyapi.diagnostics.ebpf_trace:
+    programs:
+      - name: slow_calls
+        target: syscalls/sys_enter_*
+        filters:
+          unit: postgresql@15-main.service
+          min_duration_us: 10000
   become: true
 """
 
@@ -268,8 +297,12 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.progr
 MAX_PROGRAMS = 16
 FILTERS = {
     "pid": {"type": "int"},
+    "children": {"type": "bool"},
     "comm": {"type": "str"},
     "uid": {"type": "int"},
+    "cgroup": {"type": "str"},
+    "unit": {"type": "str"},
+    "container": {"type": "str"},
     "errors_only": {"type": "bool"},
     "min_duration_us": {"type": "float"},
 }

@@ -17,6 +17,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils import protocol_schema
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.request import FILTERS
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.json_text import find_objects
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.prompt import SYSTEM_PROMPT
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.settings import FUNCTION_MODEL
@@ -105,6 +106,12 @@ def test_the_prompt_tells_of_everything_that_is_sent(words: str) -> None:
     assert words.lower() in SYSTEM_PROMPT.lower()
 
 
+def test_the_schema_and_the_prompt_know_the_filters_of_the_tracer() -> None:
+    known = protocol_schema.reply_schema()["$defs"]["Filters"]["properties"]
+    assert set(known) == set(FILTERS)
+    assert [name for name in FILTERS if f'"{name}"' not in SYSTEM_PROMPT] == []
+
+
 def accepted() -> list[Any]:
     cases = yaml.safe_load((Path(__file__).parent / "cases" / "replies" / "accepted.yaml").read_text("utf-8"))
     return [pytest.param(case["reply"], id=case["name"]) for case in cases]
@@ -114,8 +121,8 @@ def accepted() -> list[Any]:
 def test_what_is_understood_can_be_said_within_the_schema(reply: str) -> None:
     meant = parse_reply(reply).reply.model_dump(exclude_none=True)
     for program in meant.get("ebpf_programs", []):
-        # Filters that only the tracer knows are accepted and not asked for.
-        program["filters"] = {key: value for key, value in program["filters"].items() if key in ("comm", "pid")}
+        # A filter that nobody knows is passed on, for the tracer to refuse, and not asked for.
+        program["filters"] = {key: value for key, value in program["filters"].items() if key in FILTERS}
     REPLY.validate(meant)
 
 
