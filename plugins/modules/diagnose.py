@@ -126,6 +126,9 @@ requirements:
   - root on the target host
   - pydantic and bashlex, httpx for any model but V(offline), BCC and kernel headers (the role
     P(nannyapi.diagnostics.setup#role) sees to all of them)
+notes:
+  - While it runs, what goes on is shown on the controller. The variable C(nannyapi_progress), of a host, a play or a
+    task, turns that off with V(false). Then the controller does not ask the host meanwhile.
 seealso:
   - module: nannyapi.diagnostics.ebpf_trace
   - module: nannyapi.diagnostics.ebpf_info

@@ -125,6 +125,9 @@ options:
 requirements:
   - root on the target host
   - BCC for the system's Python, and kernel headers (the role P(nannyapi.diagnostics.setup#role) sees to both)
+notes:
+  - While it runs, what goes on is shown on the controller. The variable C(nannyapi_progress), of a host, a play or a
+    task, turns that off with V(false). Then the controller does not ask the host meanwhile.
 seealso:
   - module: nannyapi.diagnostics.ebpf_info
   - module: nannyapi.diagnostics.diagnose

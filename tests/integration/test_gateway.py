@@ -8,7 +8,6 @@ Commands run and programs trace for real. Every request is checked against the p
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -34,8 +33,6 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.client 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.port import ModelError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.prompt import SYSTEM_PROMPT
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.settings import FUNCTION_MODEL, completions_url
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="tracing needs root: run make test as root")
 
 DATABASE = json.loads((Path(__file__).parent / "cases" / "database_example.json").read_text("utf-8"))
 QUICK = LoopLimits(trace_seconds=3, seconds=120)
