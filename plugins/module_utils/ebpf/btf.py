@@ -81,25 +81,30 @@ class Btf:
         return [self._records.name(offset) for offset in self._records.named(kinds.FUNC)[1]]
 
     def function(self, name: str) -> Optional[Prototype]:
-        """A function of this file itself, or None. Raises HostError."""
-        found = [self.type(type_id) for type_id in self._records.find((kinds.FUNC,), name)]
-        if not found:
-            return None
-        function = found[0]
+        """A function of this file itself, or None; of several, the first. Raises HostError."""
+        found = self.prototypes(name)
+        return found[0] if found else None
+
+    def prototypes(self, name: str) -> list[Prototype]:
+        """The functions of a name in this file itself, as far as their prototypes differ. Raises HostError."""
+        found = {function.target: function for function in map(self.type, self._records.find((kinds.FUNC,), name))}
+        return [self._prototype(function, len(found) > 1) for function in found.values()]
+
+    def _prototype(self, function: Type, ambiguous: bool) -> Prototype:
         prototype = self.type(function.target)
         if prototype.kind != kinds.FUNC_PROTO:
             raise self._records.damaged(
-                f"the function {name} has type {function.target} as its prototype, which is none"
+                f"the function {function.name} has type {function.target} as its prototype, which is none"
             )
         words = self._records.elements(prototype.type_id)
         variadic = bool(words) and words[-1] == (0, 0)
         return Prototype(
-            name,
+            function.name,
             function.type_id,
             tuple(Parameter(self._records.name(at), type_id) for at, type_id in (words[:-1] if variadic else words)),
             prototype.target,
             variadic,
-            ambiguous=len({other.target for other in found}) > 1,
+            ambiguous,
         )
 
     def find(self, name: str) -> list[int]:

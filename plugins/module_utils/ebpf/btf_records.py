@@ -107,6 +107,7 @@ class Records:
         self._index(*_lengths(sections.layout))
         self.end: int = self.first + len(self._starts)
         self._named: dict[int, tuple[array[int], array[int]]] = {}
+        self._by_name: dict[int, dict[int, list[int]]] = {}
 
     def damaged(self, what: str) -> HostError:
         """The error that says what is wrong with the data."""
@@ -195,7 +196,17 @@ class Records:
         offsets = self._offsets(name.encode("utf-8", "replace"))
         if not offsets:
             return []
-        return [type_id for kind in kinds for type_id, at in zip(*self.named(kind)) if at in offsets]
+        return [type_id for kind in kinds for type_id in self._at(kind, offsets)]
+
+    def _at(self, kind: int, offsets: set[int]) -> list[int]:
+        """The ids of a kind whose names are at some offsets, in order."""
+        if kind not in self._by_name:
+            by_name: dict[int, list[int]] = {}
+            for type_id, at in zip(*self.named(kind)):
+                by_name.setdefault(at, []).append(type_id)
+            self._by_name[kind] = by_name
+        by_name = self._by_name[kind]
+        return sorted(type_id for at in offsets for type_id in by_name.get(at, ()))
 
     def _offsets(self, name: bytes) -> set[int]:
         """Wherever a string of these bytes is, also as the end of a longer one."""

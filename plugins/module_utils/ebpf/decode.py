@@ -43,7 +43,7 @@ def socket_address(raw: bytes) -> dict[str, str]:
     if len(raw) < 2:
         return {"family": "none", "address": "(empty)"}
     family = struct.unpack_from("=H", raw)[0]
-    name = _family_name(family)
+    name = family_name(family)
     if family == socket.AF_INET and len(raw) >= 8:
         port, address = struct.unpack_from("!H4s", raw, 2)
         return {"family": name, "address": f"{ipaddress.IPv4Address(address)}:{port}"}
@@ -58,11 +58,25 @@ def socket_address(raw: bytes) -> dict[str, str]:
     return {"family": name, "address": f"({len(raw)} bytes)"}
 
 
-def _family_name(family: int) -> str:
+def family_name(family: int) -> str:
+    """The name of an address family, such as AF_INET6."""
     try:
         return socket.AddressFamily(family).name
     except ValueError:
         return f"AF_{family}"
+
+
+def device(number: int) -> str:
+    """A dev_t of the kernel as `major:minor`."""
+    return f"{number >> _MINOR_BITS}:{number & (2**_MINOR_BITS - 1)}"
+
+
+def path_names(raw: bytes) -> tuple[str, bool]:
+    """A path from its names, the innermost first, each with its end; whether the last is the root, "/"."""
+    names = raw.split(_STRING_END)[:-1] if raw.endswith(_STRING_END) else raw.split(_STRING_END)
+    rooted = bool(names) and names[-1] == b"/"
+    shown = b"/".join(reversed(names[:-1] if rooted else names)).decode("utf-8", "replace")
+    return ("/" + shown if rooted else shown), rooted
 
 
 def argument(kind: str, value: int) -> Any:
@@ -110,7 +124,7 @@ def _field_value(form: Format, field: Field, raw: bytes) -> Any:
     if field.type.endswith("*"):
         return hex(value & (2**64 - 1))
     if field.type == "dev_t":
-        return f"{value >> _MINOR_BITS}:{value & (2**_MINOR_BITS - 1)}"
+        return device(value)
     return form.symbols.get(field.name, {}).get(value, value)
 
 
