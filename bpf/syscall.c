@@ -5,10 +5,10 @@
  * The arguments are kept at entry and completed at exit with the result and the duration. Which system calls are
  * wanted, and which of their arguments point to something worth reading, is data (map `wanted`, by number).
  */
-#include "count_and_sample.h"
+#define KEY_BYTES 128
+#include "pairing.h"
 
 #define SYSCALLS 1024
-#define KEY_BYTES 128
 #define ADDRESS_BYTES 127 /* the longest socket address, of AF_UNIX, has 110 */
 
 #define READ_NOTHING 0
@@ -34,39 +34,10 @@ struct wanted_syscall {
 };
 
 struct syscall_event {
-	u64 timestamp; /* nanoseconds, monotonic, at entry */
-	u64 pid_tgid;
-	u64 duration; /* nanoseconds */
-	s64 result;
-	u64 argument[6];
-	char comm[COMM_BYTES];
-	u32 number;
-	u32 entered; /* 0: the entry was not seen, only number and result are known */
+	struct call call;
 	s32 length[BLOBS]; /* bytes of each blob; negative: the errno of reading it */
 	char blob[BLOBS][BLOB_BYTES];
 };
-
-struct failure_key {
-	u32 tgid;
-	u32 number;
-	s32 error;
-	u32 unused;
-	char key[KEY_BYTES]; /* the start of the first blob: a destination, a path */
-};
-
-struct failure_count {
-	u64 count;
-	char comm[COMM_BYTES];
-};
-
-struct call_key {
-	char key[KEY_BYTES]; /* the start of the first blob */
-};
-
-/* Buckets of durations: for each power of two of nanoseconds, LATENCY_STEPS equal steps. */
-#define LATENCY_STEPS 4
-#define LATENCIES (64 * LATENCY_STEPS)
-#define LONGEST LATENCIES /* index of the longest duration itself */
 
 struct registers {
 #if defined(__x86_64__)
@@ -82,15 +53,10 @@ struct registers {
 BPF_TABLE("array", u32, struct plan_head, plan, 1);
 BPF_TABLE("array", u32, struct wanted_syscall, wanted, SYSCALLS);
 BPF_TABLE("percpu_array", u32, u64, by_syscall, SYSCALLS);
-BPF_TABLE("percpu_hash", s64, u64, by_result, 512);
-BPF_TABLE("percpu_hash", struct failure_key, struct failure_count, failures, 2048);
-BPF_TABLE("percpu_hash", struct call_key, u64, by_key, 2048);
-BPF_TABLE("percpu_array", u32, u64, latency, LATENCIES + 1);
 BPF_TABLE("hash", u64, struct syscall_event, in_flight, 8192);
 BPF_TABLE("percpu_array", u32, struct syscall_event, scratch, 1);
 BPF_TABLE("percpu_array", u32, struct failure_key, failure_scratch, 1);
 BPF_TABLE("percpu_array", u32, struct call_key, key_scratch, 1);
-BPF_TABLE("percpu_array", u32, struct cursor, cursors, MAX_SLICES + 1);
 BPF_TABLE("array", u32, struct syscall_event, sample, 1); /* sized when it is loaded */
 
 /* Changes nothing: the compiler loses a bound that it has proved, and the verifier wants to see one. */
@@ -99,12 +65,6 @@ BPF_TABLE("array", u32, struct syscall_event, sample, 1); /* sized when it is lo
 struct raw_arguments {
 	u64 argument[2];
 };
-
-/* -4095 to -1 is an errno (MAX_ERRNO), anything else a value. */
-static __always_inline int is_error(s64 result)
-{
-	return result < 0 && result >= -4095;
-}
 
 /* Copies the registers of a call; 0 for a 32-bit caller, whose numbers mean other calls. */
 static __always_inline int read_registers(struct registers *regs, u64 address)
@@ -121,19 +81,19 @@ static __always_inline int read_registers(struct registers *regs, u64 address)
 static __always_inline void take_arguments(struct syscall_event *event, struct registers *regs)
 {
 #if defined(__x86_64__)
-	event->argument[0] = regs->di;
-	event->argument[1] = regs->si;
-	event->argument[2] = regs->dx;
-	event->argument[3] = regs->r10;
-	event->argument[4] = regs->r8;
-	event->argument[5] = regs->r9;
+	event->call.argument[0] = regs->di;
+	event->call.argument[1] = regs->si;
+	event->call.argument[2] = regs->dx;
+	event->call.argument[3] = regs->r10;
+	event->call.argument[4] = regs->r8;
+	event->call.argument[5] = regs->r9;
 #elif defined(__aarch64__)
-	event->argument[0] = regs->regs[0];
-	event->argument[1] = regs->regs[1];
-	event->argument[2] = regs->regs[2];
-	event->argument[3] = regs->regs[3];
-	event->argument[4] = regs->regs[4];
-	event->argument[5] = regs->regs[5];
+	event->call.argument[0] = regs->regs[0];
+	event->call.argument[1] = regs->regs[1];
+	event->call.argument[2] = regs->regs[2];
+	event->call.argument[3] = regs->regs[3];
+	event->call.argument[4] = regs->regs[4];
+	event->call.argument[5] = regs->regs[5];
 #endif
 }
 
@@ -146,7 +106,7 @@ static __always_inline u64 argument_of(struct syscall_event *event, u32 which)
 #pragma unroll
 	for (i = 0; i < 6; i++)
 		if (i == which)
-			value = event->argument[i];
+			value = event->call.argument[i];
 	return value;
 }
 
@@ -194,7 +154,7 @@ static __always_inline void read_sockaddr(struct syscall_event *event, int i, st
  */
 static __always_inline void read_blobs(struct syscall_event *event, struct wanted_syscall *syscall, u32 when)
 {
-	int failed = when == WHEN_RETURNED && is_error(event->result);
+	int failed = when == WHEN_RETURNED && is_error(event->call.result);
 	int replaced = when == WHEN_RETURNED && !failed && syscall->replaces_memory;
 	int i;
 
@@ -218,16 +178,10 @@ static __always_inline void read_blobs(struct syscall_event *event, struct wante
 	}
 }
 
-static __always_inline void keep(struct plan_head *head, struct syscall_event *event, int failed)
+static __always_inline void keep(struct plan_head *head, struct syscall_event *event)
 {
-	u32 slice = slice_of(head, event->timestamp + event->duration), last = BURST;
-	struct cursor *cursor = cursors.lookup(&slice), *burst = cursors.lookup(&last);
-	s32 slot;
+	s32 slot = slot_of_call(head, &event->call, is_error(event->call.result));
 
-	add_total(TOTAL_CAPTURED);
-	if (!cursor || !burst)
-		return;
-	slot = slot_of(head, cursor, burst, slice, failed, event->duration);
 	if (slot >= 0)
 		sample.update((u32 *)&slot, event);
 }
@@ -246,86 +200,28 @@ static __always_inline void take_key(char *key, struct syscall_event *event)
 	bpf_probe_read_kernel(key, length, event->blob[0]);
 }
 
-static __always_inline void count_key(struct syscall_event *event, struct wanted_syscall *syscall)
+static __always_inline void count_about(struct syscall_event *event, struct wanted_syscall *syscall)
 {
 	struct call_key *key;
-	u64 first = 0, *count;
 	u32 zero = 0;
 
 	key = key_scratch.lookup(&zero);
 	if (!key || !syscall || syscall->blob[0].how == READ_NOTHING)
 		return;
 	take_key(key->key, event);
-	count = by_key.lookup(key);
-	if (!count) {
-		by_key.update(key, &first);
-		count = by_key.lookup(key);
-	}
-	if (count)
-		__sync_fetch_and_add(count, 1);
-	else
-		add_total(TOTAL_OTHER_KEY);
+	count_key(key);
 }
 
-static __always_inline void count_latency(u64 duration)
+static __always_inline void count_failed(struct syscall_event *event)
 {
-	u32 power = 0, step, index, longest = LONGEST;
-	u64 *count, rest = duration;
-
-#pragma unroll
-	for (step = 32; step; step >>= 1) {
-		if (rest >> step) {
-			power += step;
-			rest >>= step;
-		}
-	}
-	index = power * LATENCY_STEPS;
-	if (power >= 2)
-		index += (duration >> (power - 2)) & (LATENCY_STEPS - 1);
-	count = latency.lookup(&index);
-	if (count)
-		__sync_fetch_and_add(count, 1);
-	count = latency.lookup(&longest);
-	if (count && *count < duration)
-		*count = duration;
-}
-
-static __always_inline void count_failure(struct syscall_event *event, u32 tgid)
-{
-	struct failure_count first = {}, *count;
 	struct failure_key *key;
 	u32 zero = 0;
 
 	key = failure_scratch.lookup(&zero);
 	if (!key)
 		return;
-	key->tgid = tgid;
-	key->number = event->number;
-	key->error = -event->result;
 	take_key(key->key, event);
-	count = failures.lookup(key);
-	if (!count) {
-		__builtin_memcpy(first.comm, event->comm, COMM_BYTES);
-		failures.update(key, &first);
-		count = failures.lookup(key);
-	}
-	if (count)
-		__sync_fetch_and_add(&count->count, 1);
-	else
-		add_total(TOTAL_OTHER_FAILURE);
-}
-
-static __always_inline void count_result(s64 result)
-{
-	s64 error = is_error(result) ? -result : 0;
-	u64 zero = 0, *count = by_result.lookup(&error);
-
-	if (!count) {
-		by_result.update(&error, &zero);
-		count = by_result.lookup(&error);
-	}
-	if (count)
-		__sync_fetch_and_add(count, 1);
+	count_failure(key, &event->call);
 }
 
 static __always_inline void count_syscall(u32 number)
@@ -336,15 +232,18 @@ static __always_inline void count_syscall(u32 number)
 		__sync_fetch_and_add(count, 1);
 }
 
-/* Whether a call can be judged only when it has returned. */
-static __always_inline int counts_at_exit(struct plan_head *head)
+static __always_inline void begin(struct syscall_event *event, struct caller *caller, u32 number, u32 entered)
 {
-	return (head->flags & (AT_EXIT | ERRORS_ONLY)) || head->least;
-}
-
-static __always_inline int is_wanted_result(struct plan_head *head, s64 result, u64 duration)
-{
-	return duration >= head->least && (!(head->flags & ERRORS_ONLY) || is_error(result));
+	event->call.timestamp = bpf_ktime_get_ns();
+	event->call.pid_tgid = caller->shown;
+	event->call.thread = caller->pid_tgid;
+	event->call.duration = 0;
+	event->call.result = 0;
+	event->call.number = number;
+	event->call.entered = entered;
+	event->length[0] = 0;
+	event->length[1] = 0;
+	bpf_get_current_comm(event->call.comm, sizeof(event->call.comm));
 }
 
 int on_enter(struct raw_arguments *ctx)
@@ -352,6 +251,7 @@ int on_enter(struct raw_arguments *ctx)
 	struct caller caller = {};
 	struct registers regs = {};
 	u32 zero = 0, number = ctx->argument[1];
+	u64 frame = ctx->argument[0];
 	struct wanted_syscall *syscall = wanted.lookup(&number);
 	struct plan_head *head = plan.lookup(&zero);
 	struct syscall_event *event;
@@ -361,7 +261,7 @@ int on_enter(struct raw_arguments *ctx)
 	event = scratch.lookup(&zero);
 	if (!event)
 		return 0;
-	if (!read_registers(&regs, ctx->argument[0])) {
+	if (!read_registers(&regs, frame)) {
 		add_total(TOTAL_COMPAT);
 		return 0;
 	}
@@ -377,21 +277,27 @@ int on_enter(struct raw_arguments *ctx)
 			return 0;
 		count_syscall(number);
 	}
-	event->timestamp = bpf_ktime_get_ns();
-	event->pid_tgid = caller.shown;
-	event->duration = 0;
-	event->result = 0;
-	event->number = number;
-	event->entered = 1;
-	event->length[0] = 0;
-	event->length[1] = 0;
-	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	begin(event, &caller, number, 1);
 	read_blobs(event, syscall, WHEN_ENTERED);
 	if (syscall->wanted == NEVER_RETURNS)
-		keep(head, event, 0);
-	else if (in_flight.update(&caller.pid_tgid, event))
+		keep(head, event);
+	else if (in_flight.update(&frame, event))
 		add_total(TOTAL_NOT_PAIRED);
 	return 0;
+}
+
+/* What a return adds, once it is known to be wanted. */
+static __always_inline void count_return(struct syscall_event *event)
+{
+	s64 error = 0;
+
+	if (is_error(event->call.result)) {
+		error = -event->call.result;
+		add_total(TOTAL_ERRORS);
+		count_process(event->call.pid_tgid >> 32, 0, 1);
+		count_failed(event);
+	}
+	count_result(error);
 }
 
 /* A return whose entry was not seen: blocked since before the trace, or the first return of a new child. */
@@ -411,71 +317,67 @@ static __always_inline void count_lone_return(struct plan_head *head, u64 regist
 	if (!syscall || !syscall->wanted || !event || !passes(head, &caller))
 		return;
 	/* How long it took is not known, so it cannot be said to have taken long enough. */
-	if (!is_wanted_result(head, result, 0))
+	if (!is_wanted_result(head, is_error(result), 0))
 		return;
 	if (!count_event(&caller))
 		return;
 	count_syscall(number);
-	count_result(result);
-	event->timestamp = bpf_ktime_get_ns();
-	event->pid_tgid = caller.shown;
-	event->duration = 0;
-	event->result = result;
-	event->number = number;
-	event->entered = 0;
-	event->length[0] = 0;
-	event->length[1] = 0;
-	bpf_get_current_comm(event->comm, sizeof(event->comm));
-	if (is_error(result)) {
-		add_total(TOTAL_ERRORS);
-		count_process(caller.shown >> 32, 0, 1);
-		count_failure(event, caller.shown >> 32);
-	}
-	keep(head, event, is_error(result));
+	begin(event, &caller, number, 0);
+	event->call.result = result;
+	count_return(event);
+	keep(head, event);
+}
+
+/*
+ * Whether an entry is that of the call which returns now: a thread that died in a call leaves its entry, and its stack to
+ * another thread. An exec by a thread that is not the leader returns as the leader.
+ */
+static __always_inline int is_same_call(struct call *call, u64 pid_tgid, struct wanted_syscall *syscall)
+{
+	return call->thread == pid_tgid || (syscall->replaces_memory && call->thread >> 32 == pid_tgid >> 32);
 }
 
 int on_exit(struct raw_arguments *ctx)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct syscall_event *event = in_flight.lookup(&pid_tgid);
-	u32 zero = 0, tgid, number;
+	u64 frame = ctx->argument[0]; /* where the kernel keeps the caller's registers: one place for each thread */
+	struct syscall_event *event = in_flight.lookup(&frame);
+	u32 zero = 0, number;
 	struct plan_head *head = plan.lookup(&zero);
-	struct wanted_syscall *syscall;
+	struct wanted_syscall *syscall = 0;
 	s64 result = ctx->argument[1];
 
 	if (!head)
 		return 0;
-	if (!event) {
+	if (event) {
+		number = event->call.number;
+		syscall = wanted.lookup(&number);
+		if (syscall && !is_same_call(&event->call, bpf_get_current_pid_tgid(), syscall)) {
+			in_flight.delete(&frame);
+			event = 0;
+		}
+	}
+	if (!event || !syscall) {
 		if (head->flags & AT_EXIT)
-			count_lone_return(head, ctx->argument[0], result);
+			count_lone_return(head, frame, result);
 		return 0;
 	}
-	if (!is_wanted_result(head, result, bpf_ktime_get_ns() - event->timestamp)) {
-		in_flight.delete(&pid_tgid);
+	event->call.duration = bpf_ktime_get_ns() - event->call.timestamp;
+	if (!is_wanted_result(head, is_error(result), event->call.duration)) {
+		in_flight.delete(&frame);
 		return 0;
 	}
-	number = event->number;
-	tgid = event->pid_tgid >> 32;
-	event->duration = bpf_ktime_get_ns() - event->timestamp;
-	event->result = result;
-	syscall = wanted.lookup(&number);
-	if (syscall)
-		read_blobs(event, syscall, WHEN_RETURNED);
+	event->call.result = result;
+	read_blobs(event, syscall, WHEN_RETURNED);
 	if (counts_at_exit(head)) {
 		add_total(TOTAL_EVENTS);
-		count_process(tgid, 1, 0);
+		count_process(event->call.pid_tgid >> 32, 1, 0);
 		count_syscall(number);
 	}
 	add_total(TOTAL_RETURNS);
-	count_result(result);
-	count_key(event, syscall);
-	count_latency(event->duration);
-	if (is_error(result)) {
-		add_total(TOTAL_ERRORS);
-		count_process(tgid, 0, 1);
-		count_failure(event, tgid);
-	}
-	keep(head, event, is_error(result));
-	in_flight.delete(&pid_tgid);
+	count_return(event);
+	count_about(event, syscall);
+	count_latency(event->call.duration);
+	keep(head, event);
+	in_flight.delete(&frame);
 	return 0;
 }

@@ -359,7 +359,7 @@ def test_the_structures_are_as_large_as_the_compiled_maps_say(compiled: Tracer) 
         definition = next(one for one in compiled._compiled[source].maps if one.name == name)
         assert definition.value_size == ctypes.sizeof(structure), (source, name)
     keys = {one.name: one.key_size for one in compiled._compiled["syscall.c"].maps}
-    assert keys["failures"] == ctypes.sizeof(layout.FailureKey)
+    assert keys["failures"] == ctypes.sizeof(layout.Failure) + layout.KEY_BYTES
     assert keys["by_key"] == layout.KEY_BYTES
     assert keys["by_process"] == ctypes.sizeof(layout.ProcessKey)
 

@@ -20,6 +20,7 @@ import resource
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Optional
 
 from .errors import HostError
@@ -31,11 +32,13 @@ _NUMBERS = {"x86_64": (321, 298), "aarch64": (280, 241)}
 _MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT_KEY, _PROG_LOAD = range(6)
 _GET_INFO_BY_FD, _RAW_TRACEPOINT_OPEN = 15, 17
 
-PROG_TRACEPOINT, PROG_RAW_TRACEPOINT = 5, 17
+PROG_KPROBE, PROG_TRACEPOINT, PROG_RAW_TRACEPOINT, PROG_TRACING = 2, 5, 17, 26
+ATTACH_FENTRY, ATTACH_FEXIT = 24, 25
 MAP_ARRAY = 2
 _PER_CPU_MAPS = frozenset((5, 6, 10))  # per-CPU hash, per-CPU array, per-CPU LRU hash
 
 _PERF_TYPE_TRACEPOINT = 2
+_KPROBES = Path("/sys/bus/event_source/devices/kprobe")
 _PERF_ATTR_BYTES = 112  # PERF_ATTR_SIZE_VER5, known to every kernel from 4.1
 _PERF_FLAG_FD_CLOEXEC = 8
 _PERF_IOC_SET_BPF = 0x40042408
@@ -145,8 +148,11 @@ def recursion_misses(program: int) -> Optional[int]:
     return int(struct.unpack_from("<Q", info.raw, 208)[0])
 
 
-def load_program(kind: int, name: str, instructions: bytes) -> int:
-    """A loaded program's file descriptor. Raises HostError, with the verifier's last lines where it has some."""
+def load_program(kind: int, name: str, instructions: bytes, attach: tuple[int, int] = (0, 0)) -> int:
+    """A loaded program's file descriptor. Raises HostError, with the verifier's last lines where it has some.
+
+    `attach`: for PROG_TRACING, how (ATTACH_*) and to which function, by its id in the kernel's type information.
+    """
     code = ctypes.create_string_buffer(instructions, len(instructions))
     license_text = ctypes.create_string_buffer(b"GPL")
     log: Optional[ctypes.Array[ctypes.c_char]] = None
@@ -165,7 +171,8 @@ def load_program(kind: int, name: str, instructions: bytes) -> int:
             0,
             _name(name),
         )
-        return _bpf(_PROG_LOAD, attributes)
+        attributes += struct.pack("<II", 0, attach[0])
+        return _bpf(_PROG_LOAD, attributes.ljust(108, b"\0") + struct.pack("<I", attach[1]))
 
     try:
         return attempt()
@@ -185,14 +192,39 @@ def open_raw_tracepoint(name: str, program: int) -> int:
     return _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("<QI", _address(text), program))
 
 
-def open_tracepoint(identifier: int, program: int) -> int:
-    """Attaches a program to the tracepoint of that id; closing the descriptor detaches it. Raises OSError.
+def open_tracing(program: int) -> int:
+    """Attaches a program of kind PROG_TRACING to its function; closing the descriptor detaches it. Raises OSError."""
+    return _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("<QI", 0, program))
 
-    The perf event is never enabled: the program runs for every CPU all the same, and no record is queued for anybody.
+
+def open_tracepoint(identifier: int, program: int) -> int:
+    """Attaches a program to the tracepoint of that id; closing the descriptor detaches it. Raises OSError."""
+    return _open_event(struct.pack("<IIQQ", _PERF_TYPE_TRACEPOINT, _PERF_ATTR_BYTES, identifier, 1), program)
+
+
+def open_kprobe(function: str, at_return: bool, program: int) -> int:
+    """Attaches a program to a function's entry or return; closing the descriptor detaches it. Raises OSError.
+
+    The probe is the descriptor's own: nothing of it is seen under tracefs, and nothing stays behind.
     """
-    attributes = struct.pack("<IIQQ", _PERF_TYPE_TRACEPOINT, _PERF_ATTR_BYTES, identifier, 1)
-    attributes = attributes.ljust(40, b"\0") + struct.pack("<Q", 1)  # bit 0: disabled
+    try:
+        kind = int((_KPROBES / "type").read_text(encoding="ascii"))
+        bit = int((_KPROBES / "format" / "retprobe").read_text(encoding="ascii").rpartition(":")[2])
+    except ValueError as error:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP)) from error
+    name = ctypes.create_string_buffer(function.encode())
+    config = 1 << bit if at_return else 0
+    attributes = struct.pack("<IIQQ", kind, _PERF_ATTR_BYTES, config, 1).ljust(56, b"\0")
+    return _open_event(attributes + struct.pack("<QQ", _address(name), 0), program)
+
+
+def _open_event(attributes: bytes, program: int) -> int:
+    """Opens the perf event that the attributes describe (struct perf_event_attr) and gives it a program.
+
+    The event is never enabled: the program runs for every CPU all the same, and no record is queued for anybody.
+    """
     buffer = ctypes.create_string_buffer(attributes, _PERF_ATTR_BYTES)
+    buffer[40] = 1  # bit 0 of the flags: disabled
     fd = int(_libc.syscall(_numbers()[1], buffer, -1, _online_cpu(), -1, _PERF_FLAG_FD_CLOEXEC))
     if fd < 0:
         code = ctypes.get_errno()

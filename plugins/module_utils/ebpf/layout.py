@@ -10,6 +10,7 @@ those of the compiled maps.
 from __future__ import annotations
 
 import ctypes
+from typing import Union
 
 COMM_BYTES = 16
 BLOB_BYTES = 160
@@ -19,6 +20,11 @@ CGROUPS = 3
 RECORD_BYTES = 256
 KEY_BYTES = 128
 SYSCALLS = 1024
+FIELDS, TEXTS, TEXT_BYTES, HOPS, KEY_PARTS, FUNCTION_KEY_BYTES = 32, 2, 384, 3, 4, 32
+START_RESULT = 6
+READ_KERNEL_STRING, READ_USER_STRING, READ_KERNEL_BYTES, READ_USER_BYTES, READ_PATH, READ_DENTRY = range(1, 7)
+RESULT_NONE, RESULT_ERRNO, RESULT_POINTER, RESULT_VALUE, RESULT_BOOL = range(5)
+NO_POINTER, FALSE, TRUE = -1, -2, -3
 
 FILTER_TGID, FILTER_UID, FILTER_COMM, AT_EXIT, ERRORS_ONLY = 1, 2, 4, 8, 16
 LATENCY_STEPS = 4
@@ -39,7 +45,9 @@ WANTED, NEVER_RETURNS = 1, 2
     TOTAL_ERRORS,
     TOTAL_RETURNS,
     TOTAL_OTHER_KEY,
-) = range(10)
+    TOTAL_NOT_RETURNED,
+    TOTAL_ENTRIES,
+) = range(12)
 
 u8, u32, u64 = ctypes.c_uint8, ctypes.c_uint32, ctypes.c_uint64
 s32, s64 = ctypes.c_int32, ctypes.c_int64
@@ -112,10 +120,10 @@ class ProcessCount(ctypes.Structure):
     _fields_ = [("count", u64), ("errors", u64)]
 
 
-class FailureKey(ctypes.Structure):
-    """`struct failure_key`."""
+class Failure(ctypes.Structure):
+    """`struct failure_key` without its `key`, whose length depends on the program."""
 
-    _fields_ = [("tgid", u32), ("number", u32), ("error", s32), ("unused", u32), ("key", ctypes.c_ubyte * KEY_BYTES)]
+    _fields_ = [("tgid", u32), ("number", u32), ("error", s32), ("unused", u32)]
 
 
 class FailureCount(ctypes.Structure):
@@ -137,21 +145,97 @@ class TracepointEvent(ctypes.Structure):
     ]
 
 
-class SyscallEvent(ctypes.Structure):
-    """`struct syscall_event`; nanoseconds, the timestamp of the monotonic clock and at entry."""
+class Call(ctypes.Structure):
+    """`struct call`; nanoseconds, the timestamp of the monotonic clock and at entry."""
 
     _fields_ = [
         ("timestamp", u64),
         ("pid_tgid", u64),
+        ("thread", u64),
         ("duration", u64),
         ("result", s64),
         ("argument", u64 * 6),
         ("comm", Comm),
         ("number", u32),
         ("entered", u32),
+    ]
+
+
+class SyscallEvent(Call):
+    """`struct syscall_event`."""
+
+    _fields_ = [
         ("length", s32 * BLOBS),
         ("blob", (ctypes.c_ubyte * BLOB_BYTES) * BLOBS),
     ]
+
+
+class FieldPlan(ctypes.Structure):
+    """`struct field_plan`; offsets in bytes."""
+
+    _fields_ = [("start", u8), ("when", u8), ("hops", u8), ("size", u8), ("offset", u32 * (HOPS + 1))]
+
+
+class TextPlan(ctypes.Structure):
+    """`struct text_plan`; offsets and length in bytes."""
+
+    _fields_ = [
+        ("start", u8),
+        ("when", u8),
+        ("hops", u8),
+        ("how", u8),
+        ("offset", u32 * (HOPS + 1)),
+        ("length", u32),
+    ]
+
+
+class PathLayout(ctypes.Structure):
+    """`struct path_layout`; offsets in bytes."""
+
+    _fields_ = [
+        ("path_mnt", u32),
+        ("path_dentry", u32),
+        ("dentry_parent", u32),
+        ("dentry_name", u32),
+        ("vfsmount_root", u32),
+        ("mount_vfsmount", u32),
+        ("mount_parent", u32),
+        ("mount_mountpoint", u32),
+    ]
+
+
+class FunctionPlan(ctypes.Structure):
+    """`struct function_plan`."""
+
+    _fields_ = [
+        ("head", PlanHead),
+        ("path", PathLayout),
+        ("arguments", u32),
+        ("result", u32),
+        ("result_size", u32),
+        ("fields", u32),
+        ("key_parts", u32),
+        ("key", u32 * KEY_PARTS),
+        ("key_text", u32),
+        ("field", FieldPlan * FIELDS),
+        ("text", TextPlan * TEXTS),
+    ]
+
+
+class Text(ctypes.Structure):
+    """`struct text`; `length` in bytes, or a negative errno."""
+
+    _fields_ = [("mount", u64), ("dentry", u64), ("used", u32), ("length", s32), ("bytes", ctypes.c_ubyte * TEXT_BYTES)]
+
+    def read(self) -> Union[bytes, int]:
+        """What was read, or the negative errno of reading it."""
+        return bytes(self.bytes)[: self.length] if self.length >= 0 else int(self.length)
+
+
+class FunctionEvent(Call):
+    """`struct function_event`."""
+
+    _fields_ = [("value", u64 * FIELDS), ("readable", u64), ("text", Text * TEXTS)]
 
 
 def text(raw: bytes) -> str:

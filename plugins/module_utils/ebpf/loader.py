@@ -45,11 +45,11 @@ class LoadedObject:
             self.close()
             raise
 
-    def load(self, function: str, kind: int) -> int:
-        """The program's file descriptor. Raises HostError."""
+    def load(self, function: str, kind: int, attach: tuple[int, int] = (0, 0)) -> int:
+        """The program's file descriptor; `attach` as kernel.load_program takes it. Raises HostError."""
         if function not in self._programs:
             code = self._relocated(self._compiled.functions[function])
-            self._programs[function] = kernel.load_program(kind, function, code)
+            self._programs[function] = kernel.load_program(kind, function, code, attach)
         return self._programs[function]
 
     def attach_raw_tracepoint(self, name: str, function: str) -> None:
@@ -59,6 +59,14 @@ class LoadedObject:
     def attach_tracepoint(self, identifier: int, function: str) -> None:
         """Raises HostError where it cannot be loaded, OSError where it cannot be attached."""
         self._attached.append(kernel.open_tracepoint(identifier, self.load(function, kernel.PROG_TRACEPOINT)))
+
+    def attach_kprobe(self, target: str, at_return: bool, function: str) -> None:
+        """Raises HostError where it cannot be loaded, OSError where it cannot be attached."""
+        self._attached.append(kernel.open_kprobe(target, at_return, self.load(function, kernel.PROG_KPROBE)))
+
+    def attach_tracing(self, how: int, type_id: int, function: str) -> None:
+        """`how`: kernel.ATTACH_*; `type_id`: of the kernel function. Raises HostError and OSError, as the others."""
+        self._attached.append(kernel.open_tracing(self.load(function, kernel.PROG_TRACING, (how, type_id))))
 
     def missed(self) -> Optional[int]:
         """How often the kernel skipped one of the programs as it was already running there; None: it cannot tell."""
@@ -70,11 +78,15 @@ class LoadedObject:
         while self._attached:
             os.close(self._attached.pop())
 
-    def close(self) -> None:
-        """Detaches and frees everything; may be called twice."""
+    def unload(self) -> None:
+        """Detaches, and frees the programs; the maps stay."""
         self.detach()
         while self._programs:
             os.close(self._programs.popitem()[1])
+
+    def close(self) -> None:
+        """Detaches and frees everything; may be called twice."""
+        self.unload()
         for owned in self._owned:
             owned.close()
 

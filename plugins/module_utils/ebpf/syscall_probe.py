@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import time
 from collections import Counter
 from typing import Any, Optional
 
-from . import decode, latency, layout, sampling
+from . import calls, decode, latency, layout, sampling
 from .bundle import Bundle
 from .errors import HostError
 from .kernel import Map
@@ -22,7 +21,6 @@ from .tracefs import Field
 
 SOURCE, FUNCTIONS = "syscall.c", ("on_enter", "on_exit")
 _DESCRIBED_CALLS = 8  # with more system calls than this, what arguments point to is not read: it costs too much
-_LISTED = 100
 
 
 class SyscallProbe:
@@ -98,15 +96,15 @@ class SyscallProbe:
             "missed": missed or 0,
             "own_events": sampling.total(maps, layout.TOTAL_OWN),
             "events_not_carried": captured - len(carried),
-            "by_process": listed[:_LISTED],
+            "by_process": listed[: calls.LISTED],
             "by_process_other": sampling.total(maps, layout.TOTAL_OTHER_PROCESS)
-            + sum(entry["count"] for entry in listed[_LISTED:]),
-            "by_result": _results(maps["by_result"]),
-            "failures": self._failures(maps["failures"]),
+            + sum(entry["count"] for entry in listed[calls.LISTED :]),
+            "by_result": calls.results(maps["by_result"]),
+            "failures": calls.failures(maps["failures"], self._failure),
             "failures_other": sampling.total(maps, layout.TOTAL_OTHER_FAILURE),
             **self._keys(maps),
             "by_syscall": self._counts(maps["by_syscall"]),
-            "latency_us": latency.summarise(_latencies(maps["latency"])),
+            "latency_us": latency.summarise(calls.latencies(maps["latency"])),
             "in_flight": pending,
             "notes": self._notes(maps),
         }
@@ -176,38 +174,20 @@ class SyscallProbe:
         else:
             data[name] = decode.string(raw[:length], layout.BLOB_BYTES)
 
-    def _failures(self, failures: Map) -> list[dict[str, Any]]:
-        found = []
-        for raw in failures:
-            key = layout.FailureKey.from_buffer_copy(raw)
-            counts = [layout.FailureCount.from_buffer_copy(value) for value in failures.values(raw)]
-            read = self._read.get(key.number, [])
-            shown = self._shown_key(bytes(key.key), bool(read) and read[0][1])
-            found.append(
-                {
-                    "process_id": key.tgid,
-                    "process_name": _name_of(counts),
-                    "syscall": self._name(key.number),
-                    "error": decode.error_name(key.error),
-                    "key": shown,
-                    "count": sum(count.count for count in counts),
-                }
-            )
-        return sorted(found, key=lambda entry: (-entry["count"], entry["process_id"], entry["key"]))[:_LISTED]
+    def _failure(self, failure: layout.Failure, key: bytes) -> dict[str, Any]:
+        read = self._read.get(failure.number, [])
+        return {
+            "syscall": self._name(failure.number),
+            "key": self._shown_key(key, bool(read) and read[0][1]),
+        }
 
     def _keys(self, maps: dict[str, Map]) -> dict[str, Any]:
         """Counts by what calls were about; none where their arguments point to nothing that is read."""
         if not self._read:
             return {"by_key": [], "by_key_other": 0}
         is_address = next(iter(self._read.values()))[0][1]
-        found = []
-        for raw in maps["by_key"]:
-            count = sum(struct.unpack("=Q", value)[0] for value in maps["by_key"].values(raw))
-            found.append({"key": self._shown_key(raw, is_address), "count": count})
-        found.sort(key=lambda entry: (-entry["count"], entry["key"]))
-        listed = found[:_LISTED]
-        counted = sampling.total(maps, layout.TOTAL_EVENTS)
-        return {"by_key": listed, "by_key_other": counted - sum(entry["count"] for entry in listed)}
+        total = sampling.total(maps, layout.TOTAL_EVENTS)
+        return calls.keys(maps["by_key"], lambda raw: self._shown_key(raw, is_address), total)
 
     @staticmethod
     def _shown_key(raw: bytes, is_address: bool) -> str:
@@ -218,9 +198,7 @@ class SyscallProbe:
     def _counts(self, counts: Map) -> dict[str, int]:
         totals = Counter(
             {
-                self._name(number): sum(
-                    struct.unpack("=Q", value)[0] for value in counts.values(struct.pack("=I", number))
-                )
+                self._name(number): sum(map(calls.number, counts.values(struct.pack("=I", number))))
                 for number in (range(layout.SYSCALLS) if self._target.every else sorted(self._calls))
             }
         )
@@ -233,7 +211,7 @@ class SyscallProbe:
         for key in pending:
             for raw in pending.values(key):
                 event = layout.SyscallEvent.from_buffer_copy(raw)
-                if not os.path.exists(f"/proc/{event.pid_tgid >> 32}/task/{event.pid_tgid & 0xFFFFFFFF}"):
+                if not calls.is_alive(event.thread, event.pid_tgid):
                     continue
                 shown = self._event(event, epoch_offset)
                 shown["data"].pop("duration_us", None)
@@ -254,32 +232,8 @@ class SyscallProbe:
         return notes
 
 
-def _name_of(counts: list[layout.FailureCount]) -> str:
-    """The process name, which only the CPU that counted first has kept."""
-    return next((layout.text(count.comm) for count in counts if count.comm), "")
-
-
 def _arguments(call: Syscall) -> list[Field]:
     """The fields of a system call's tracepoint that are its arguments, in order."""
     if call.format is None:
         return []
     return [field for field in call.format.fields if field.name not in ("__syscall_nr", "nr")]
-
-
-def _latencies(counts: Map) -> list[int]:
-    """The buckets over all CPUs, and last the longest duration, in nanoseconds."""
-    buckets = []
-    for index in range(layout.LATENCIES + 1):
-        values = [struct.unpack("=Q", value)[0] for value in counts.values(struct.pack("=I", index))]
-        buckets.append(sum(values) if index < layout.LATENCIES else max(values))
-    return buckets
-
-
-def _results(by_result: Map) -> dict[str, int]:
-    """`ok` and each errno by name, the most frequent first."""
-    counts: Counter[str] = Counter()
-    for key in by_result:
-        code = struct.unpack("=q", key)[0]
-        count = sum(struct.unpack("=Q", value)[0] for value in by_result.values(key))
-        counts[decode.error_name(code) if code else "ok"] += count
-    return dict(counts.most_common())

@@ -203,8 +203,8 @@ class Tracer:
         """Lets each probe run its time, then reads it."""
         for one in sorted(running, key=lambda one: one.ends):
             stopped = self._stop.wait(max(0.0, one.ends - time.monotonic()))
-            for loaded in one.objects:
-                loaded.detach()
+            for loaded in reversed(one.objects):
+                loaded.detach()  # what counts goes last: nothing is captured that is not counted
             seconds = time.monotonic() - one.began
             results[one.index] = self._read(one, seconds, followed)
             if stopped:

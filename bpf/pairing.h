@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What programs share that watch calls, entry together with return: counts by result, by what a call was about, by
+ * failure, and of durations.
+ *
+ * Whoever includes this defines KEY_BYTES first.
+ */
+#include "count_and_sample.h"
+
+/* A call, from its entry to its return. */
+struct call {
+	u64 timestamp; /* nanoseconds, monotonic, at entry */
+	u64 pid_tgid;  /* by the ids of the namespace that is diagnosed */
+	u64 thread;    /* the same by the kernel's ids */
+	u64 duration;  /* nanoseconds */
+	s64 result;
+	u64 argument[6];
+	char comm[COMM_BYTES];
+	u32 number;  /* of a system call */
+	u32 entered; /* 0: the entry was not seen, so only the result is known */
+};
+
+struct call_key {
+	char key[KEY_BYTES];
+};
+
+struct failure_key {
+	u32 tgid;
+	u32 number;
+	s32 error;
+	u32 unused;
+	char key[KEY_BYTES]; /* what the call was about: a destination, a path */
+};
+
+struct failure_count {
+	u64 count;
+	char comm[COMM_BYTES];
+};
+
+/* Buckets of durations: for each power of two of nanoseconds, LATENCY_STEPS equal steps. */
+#define LATENCY_STEPS 4
+#define LATENCIES (64 * LATENCY_STEPS)
+#define LONGEST LATENCIES /* index of the longest duration itself */
+
+BPF_TABLE("percpu_hash", s64, u64, by_result, 512);
+BPF_TABLE("percpu_hash", struct failure_key, struct failure_count, failures, 2048);
+BPF_TABLE("percpu_hash", struct call_key, u64, by_key, 2048);
+BPF_TABLE("percpu_array", u32, u64, latency, LATENCIES + 1);
+BPF_TABLE("percpu_array", u32, struct cursor, cursors, MAX_SLICES + 1);
+
+/* -4095 to -1 is an errno (MAX_ERRNO), anything else a value. */
+static __always_inline int is_error(s64 result)
+{
+	return result < 0 && result >= -4095;
+}
+
+/* Whether a call can be judged only when it has returned. */
+static __always_inline int counts_at_exit(struct plan_head *head)
+{
+	return (head->flags & (AT_EXIT | ERRORS_ONLY)) || head->least;
+}
+
+static __always_inline int is_wanted_result(struct plan_head *head, int failed, u64 duration)
+{
+	return duration >= head->least && (!(head->flags & ERRORS_ONLY) || failed);
+}
+
+/* The slot of the sample that a call may take, or -1. */
+static __always_inline s32 slot_of_call(struct plan_head *head, struct call *call, int failed)
+{
+	u32 slice = slice_of(head, call->timestamp + call->duration), last = BURST;
+	struct cursor *cursor = cursors.lookup(&slice), *burst = cursors.lookup(&last);
+
+	add_total(TOTAL_CAPTURED);
+	if (!cursor || !burst)
+		return -1;
+	return slot_of(head, cursor, burst, slice, failed, call->duration);
+}
+
+static __always_inline void count_key(struct call_key *key)
+{
+	u64 first = 0, *count = by_key.lookup(key);
+
+	if (!count) {
+		by_key.update(key, &first);
+		count = by_key.lookup(key);
+	}
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	else
+		add_total(TOTAL_OTHER_KEY);
+}
+
+/* Counts a call that returned an error; the key's `key` is the caller's to fill. */
+static __always_inline void count_failure(struct failure_key *key, struct call *call)
+{
+	struct failure_count first = {}, *count;
+
+	key->tgid = call->pid_tgid >> 32;
+	key->number = call->number;
+	key->error = -call->result;
+	key->unused = 0;
+	count = failures.lookup(key);
+	if (!count) {
+		__builtin_memcpy(first.comm, call->comm, COMM_BYTES);
+		failures.update(key, &first);
+		count = failures.lookup(key);
+	}
+	if (count)
+		__sync_fetch_and_add(&count->count, 1);
+	else
+		add_total(TOTAL_OTHER_FAILURE);
+}
+
+static __always_inline void count_latency(u64 duration)
+{
+	u32 power = 0, step, index, longest = LONGEST;
+	u64 *count, rest = duration;
+
+#pragma unroll
+	for (step = 32; step; step >>= 1) {
+		if (rest >> step) {
+			power += step;
+			rest >>= step;
+		}
+	}
+	index = power * LATENCY_STEPS;
+	if (power >= 2)
+		index += (duration >> (power - 2)) & (LATENCY_STEPS - 1);
+	count = latency.lookup(&index);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	count = latency.lookup(&longest);
+	if (count && *count < duration)
+		*count = duration;
+}
+
+static __always_inline void count_result(s64 error)
+{
+	u64 zero = 0, *count = by_result.lookup(&error);
+
+	if (!count) {
+		by_result.update(&error, &zero);
+		count = by_result.lookup(&error);
+	}
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
