@@ -17,6 +17,9 @@ from typing import Any, Optional
 from . import kernel, tracefs
 from .compiler import STAND_IN_HEADERS, bcc_version, install_hint, kernel_headers
 from .errors import HostError
+from .functions import NO_KPROBES, SWITCHED_OFF
+from .kernel_files import KernelFiles
+from .targets import TRACES_FUNCTIONS
 
 _BTF = Path("/sys/kernel/btf/vmlinux")
 _LOCKDOWN = Path("/sys/kernel/security/lockdown")
@@ -32,6 +35,12 @@ _CAPABILITIES = {
     "CAP_BPF": 39,
 }
 _SETTINGS = ("perf_event_paranoid", "unprivileged_bpf_disabled", "kptr_restrict")
+_STAND_INS = (
+    "Ask all the same: where a tracepoint can stand in for the function, it is traced and the result says so."
+    if TRACES_FUNCTIONS
+    else "Ask for the nearest tracepoint."
+)
+_SWITCH_ON = "Switch them on (echo 1 > /sys/kernel/debug/kprobes/enabled)."
 # `r0 = 1; exit`: the smallest program that leaves a tracepoint to its other users.
 _NOTHING = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 1, 0x95, 0, 0, 0)
 _RARE_TRACEPOINT = ("sched", "sched_process_exit")
@@ -57,11 +66,9 @@ def survey(attach: bool = True) -> dict[str, Any]:
         "settings": {name: _setting(name) for name in _SETTINGS},
         "bcc": _bcc(),
     }
-    surveyed["probe_types"] = {
-        "tracepoint": _tracepoint(surveyed, attach),
-        "kprobe": _function_probe(),
-        "kretprobe": _function_probe(),
-    }
+    tracepoint = _tracepoint(surveyed, attach)
+    function = function_probe(surveyed, tracepoint)
+    surveyed["probe_types"] = {"tracepoint": tracepoint, "kprobe": function, "kretprobe": dict(function)}
     return surveyed
 
 
@@ -167,11 +174,31 @@ def _attach_nothing() -> None:
             os.close(program)
 
 
-def _function_probe() -> dict[str, Any]:
-    """`kernel_support` says what the kernel could do; this version of the collection traces tracepoints only."""
-    reason, supported = "This version of the collection traces tracepoints only.", True
-    mount = tracefs.mount_point()
-    source = Path("/sys/bus/event_source/devices/kprobe")  # returns come from the same source
-    if not source.exists() and not (mount is not None and (mount / "kprobe_events").exists()):
-        supported, reason = False, "This kernel was built without CONFIG_KPROBES, so no function can be probed."
-    return _answer(reason, "Ask for the nearest tracepoint.", kernel_support=supported)
+def function_probe(
+    surveyed: dict[str, Any], tracepoint: dict[str, Any], files: Optional[KernelFiles] = None
+) -> dict[str, Any]:
+    """Whether functions can be probed; `kernel_support` says whether the kernel itself could.
+
+    `tracepoint`: the answer for tracepoints, which take the same programs and at most the same privileges.
+    """
+    files = files or KernelFiles()
+    if not files.has_kprobes():
+        return _answer(
+            f"{NO_KPROBES[0].upper()}{NO_KPROBES[1:]}, so no function can be probed.", _STAND_INS, kernel_support=False
+        )
+    if files.switched_off():
+        remedy = f"{_SWITCH_ON} {_STAND_INS}"
+        return _answer(f"{SWITCHED_OFF[0].upper()}{SWITCHED_OFF[1:]}.", remedy, kernel_support=True)
+    if not TRACES_FUNCTIONS:
+        reason = "This version of the collection traces tracepoints only."
+        return _answer(reason, "Ask for the nearest tracepoint.", kernel_support=True)
+    if not files.may_probe():
+        return _answer(
+            "Probing a function takes CAP_SYS_ADMIN, or both CAP_BPF and CAP_PERFMON.",
+            "Run the task with become: true.",
+            kernel_support=True,
+        )
+    lockdown = surveyed["lockdown"]
+    if lockdown["mode"] == "confidentiality":
+        return _answer(lockdown["reason"], lockdown["remedy"], kernel_support=True)
+    return {**tracepoint, "kernel_support": True}

@@ -8,15 +8,21 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import platform
-from dataclasses import dataclass
-from typing import Optional
+from dataclasses import dataclass, replace
+from typing import Optional, Union
 
 from . import tracefs
 from .bundle import Bundle
 from .errors import HostError, RequestError
+from .functions import LISTED, AskedFunction, Functions, FunctionTarget, NotProbed, parse_function, works
+from .kernel_files import KernelFiles
 from .request import ProgramRequest
+from .stand_ins import StandIn, StandIns
+from .symbols import close_names
 from .tracefs import Format
 
+# Whether functions are traced in this version; where not, the nearest tracepoint is named.
+TRACES_FUNCTIONS = False
 _ENTER, _EXIT = "sys_enter_", "sys_exit_"
 
 
@@ -37,6 +43,7 @@ class SyscallTarget:
     syscalls: tuple[Syscall, ...]
     at_exit: bool
     every: bool
+    note: Optional[str] = None  # why it differs from what was asked
 
 
 @dataclass(frozen=True)
@@ -45,38 +52,49 @@ class TracepointTarget:
 
     event: str
     format: Format
+    note: Optional[str] = None  # why it differs from what was asked
+
+
+Target = Union[SyscallTarget, TracepointTarget, FunctionTarget]
 
 
 class Targets:
-    """Resolves targets on this host. Reads tracefs once for each instance."""
+    """Resolves targets on this host. Reads tracefs and the kernel's symbols at most once for each instance."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._known = bundle.data("targets.json")
+    def __init__(self, bundle: Bundle, functions: bool = TRACES_FUNCTIONS, files: Optional[KernelFiles] = None) -> None:
+        """`functions`: whether the caller can trace functions; else they are refused, with the nearest tracepoint."""
+        known = bundle.data("targets.json")
         self._syscalls = bundle.data("syscalls.json")
+        self._traces_functions = functions
+        self._functions = Functions(known, files)
+        self._stand_ins = StandIns(known, self._syscalls["names"])
         numbers = bundle.data("syscall_numbers.json")
         if platform.machine() not in numbers:
             raise HostError(f"The system calls of {platform.machine()} are not known; known: {', '.join(numbers)}.")
         self.numbers: dict[str, int] = numbers[platform.machine()]
         self._events: Optional[list[str]] = None
 
-    def resolve(self, request: ProgramRequest) -> SyscallTarget | TracepointTarget:
+    def resolve(self, request: ProgramRequest) -> Target:
         """What a request attaches to. Raises RequestError with what would work instead, or HostError."""
         if request.type != "tracepoint":
-            raise RequestError(self._function_advice(request))
+            return self._function(request)
         category, _slash, event = request.target.partition("/")
         if category == "raw_syscalls" and event in ("sys_enter", "sys_exit"):
             return self._all_syscalls(event, event == "sys_exit")
         if any(sign in request.target for sign in "*?["):
             return self._wildcard(request.target, category, event)
-        found = self._format(request.target)
+        return self._tracepoint(request, request.target)
+
+    def _tracepoint(self, request: ProgramRequest, target: str) -> SyscallTarget | TracepointTarget:
+        category, _slash, event = target.partition("/")
+        found = self._format(target)
         if category != "syscalls" and request.filters.on_results:
             raise RequestError(
-                f"The filters errors_only and min_duration_us are for system calls, which return; {request.target} has"
+                f"The filters errors_only and min_duration_us are for what returns; the tracepoint {target} has"
                 " no result and no duration."
             )
         if category == "syscalls":
-            at_exit = event.startswith(_EXIT)
-            return SyscallTarget(event, (self._syscall(event),), at_exit, every=False)
+            return SyscallTarget(event, (self._syscall(event),), event.startswith(_EXIT), every=False)
         return TracepointTarget(event, found)
 
     def _format(self, target: str) -> Format:
@@ -96,13 +114,16 @@ class Targets:
 
     def _suggestion(self, target: str) -> str:
         """Up to five tracepoints whose names are close, as a sentence."""
+        distinct = self._close_events(target)
+        return f" The closest names are {', '.join(distinct)}." if distinct else " No name comes close."
+
+    def _close_events(self, target: str) -> list[str]:
         listed = self._listed()
         event = target.rpartition("/")[2]
         same_event = [name for name in listed if name.rpartition("/")[2] == event]
-        close = same_event + difflib.get_close_matches(target, listed, n=5, cutoff=0.6)
+        close = same_event + difflib.get_close_matches(target, listed, n=LISTED, cutoff=0.6)
         close += [name for name in listed if event and event in name.rpartition("/")[2]]
-        distinct = list(dict.fromkeys(close))[:5]
-        return f" The closest names are {', '.join(distinct)}." if distinct else " No name comes close."
+        return list(dict.fromkeys(close))[:LISTED]
 
     def _syscall(self, event: str) -> Syscall:
         name = event[len(_EXIT if event.startswith(_EXIT) else _ENTER) :]
@@ -141,16 +162,102 @@ class Targets:
             raise RequestError(f"No system call of this kernel matches {target}.{self._suggestion(target)}")
         return SyscallTarget(event, found, at_exit, every=False)
 
-    def _function_advice(self, request: ProgramRequest) -> str:
-        """The sentence for a kprobe or kretprobe, with the tracepoints of this kernel that come nearest."""
-        nearest = [name for name in self._known["stand_ins"].get(request.target, []) if name in self._listed()]
-        if not nearest:
-            matches = difflib.get_close_matches(
-                request.target, [name.rpartition("/")[2] for name in self._listed()], n=3, cutoff=0.6
+    def _function(self, request: ProgramRequest) -> Target:
+        """A function, or what stands in for it where the kernel takes no probe there."""
+        category, slash, _event = request.target.partition("/")
+        if slash and any(name.startswith(f"{category}/") for name in self._listed()):
+            return self._as_tracepoint(request, request.target)
+        if any(sign in request.target for sign in "*?["):
+            raise RequestError(f"{request.type} {request.target:.80}: {self._about_wildcard(request.target)}")
+        asked = parse_function(request.target)
+        if not self._traces_functions:
+            raise RequestError(self._advice(request, asked))
+        self._functions.require_privilege()
+        obstacle = self._functions.obstacle()
+        if obstacle is None:
+            try:
+                return self._functions.resolve(request.target, asked, request.type == "kretprobe")
+            except NotProbed as refusal:
+                return self._instead(request, asked, refusal)
+        target = self.stand_in(request, obstacle)
+        if target is None:
+            raise RequestError(
+                f"{request.type} {asked}: {obstacle}, and no tracepoint is known that stands in for {asked.name}."
+                f"{works(self._tracepoints_near(request, asked))}"
             )
-            nearest = [name for name in self._listed() if name.rpartition("/")[2] in matches][:3]
-        advice = f" Nearest to it: {', '.join(f'tracepoint {name}' for name in nearest)}." if nearest else ""
+        return target
+
+    def _as_tracepoint(self, request: ProgramRequest, target: str) -> Target:
+        return replace(
+            self.resolve(replace(request, type="tracepoint", target=target)),
+            note=f"{target} is a tracepoint, so it was traced as one and not as a {request.type}.",
+        )
+
+    def stand_in(self, request: ProgramRequest, reason: str) -> SyscallTarget | TracepointTarget | None:
+        """The tracepoints that a request for a function is served with instead, saying why; None where none is known.
+
+        `reason`: a part of a sentence, without its end. Raises RequestError where they cannot serve its filters.
+        """
+        asked = parse_function(request.target)
+        found = self._found(asked.name, request.type)
+        if found is None:
+            return None
+        targets = [self._resolve_event(request, event) for event in found.events]
+        calls = tuple(call for target in targets if isinstance(target, SyscallTarget) for call in target.syscalls)
+        target = replace(targets[0], syscalls=calls) if isinstance(targets[0], SyscallTarget) else targets[0]
+        stands = "stands in" if len(found.events) == 1 else "stand in"
+        told = [f"{request.type} {asked}: {reason}; {found} {stands}."]
+        if found.differs:
+            told.append(f"{found.differs[0].upper()}{found.differs[1:]}.")
+        if request.type == "kretprobe" and isinstance(target, TracepointTarget):
+            told.append("It has no duration, and no returned value but what its record says.")
+        return replace(target, note=" ".join(told))
+
+    def _resolve_event(self, request: ProgramRequest, event: str) -> SyscallTarget | TracepointTarget:
+        category, _slash, name = event.partition("/")
+        if category == "raw_syscalls":
+            return self._all_syscalls(name, name == "sys_exit")
+        return self._tracepoint(request, event)
+
+    def _found(self, name: str, kind: str) -> Optional[StandIn]:
+        return self._stand_ins.find(self._functions.names(name), self._listed(), kind == "kretprobe")
+
+    def _instead(self, request: ProgramRequest, asked: AskedFunction, refusal: NotProbed) -> Target:
+        """What serves a request for a function that this kernel, which has kprobes, refuses or has not."""
+        at_return = request.type == "kretprobe"
+        call = self._stand_ins.system_call(asked.name, self._listed(), at_return)
+        if call or self._stand_ins.needed(self._functions.names(asked.name)):
+            target = self.stand_in(request, refusal.reason.partition(": ")[0] if call else refusal.reason)
+            if target is not None:
+                return target
+        if asked.module and f"{asked.module}/{asked.name}" in self._listed():
+            return self._as_tracepoint(request, f"{asked.module}/{asked.name}")
+        near = [f"tracepoint {event}" for event in (self._found(asked.name, request.type) or StandIn(())).events[:2]]
+        raise RequestError(f"{request.type} {asked}: {refusal.reason}.{works(near + refusal.close)}")
+
+    def _about_wildcard(self, pattern: str) -> str:
+        sentence = "a function is asked for by its full name, each in a program of its own."
+        bare = pattern.rpartition(":")[2]
+        if "sys_" in bare:
+            return f"{sentence}{works(['tracepoint syscalls/sys_enter_*', 'tracepoint syscalls/sys_exit_*'])}"
+        found = self._functions.matching(bare) if self._traces_functions and not self._functions.obstacle() else []
+        return f"{sentence} Functions that match are {', '.join(found)}." if found else sentence
+
+    def _tracepoints_near(self, request: ProgramRequest, asked: AskedFunction) -> list[str]:
+        """Tracepoints that stand in for functions of close names, and those whose own names are close."""
+        near = []
+        for name in close_names(asked.name, self._stand_ins.functions, LISTED):
+            found = self._found(name, request.type)
+            near += [f"tracepoint {found.events[0]} (for {name})"] if found else []
+        close = close_names(asked.name, [name.rpartition("/")[2] for name in self._listed()], LISTED)
+        near += [f"tracepoint {name}" for event in close for name in self._listed() if name.endswith(f"/{event}")]
+        return near[:LISTED]
+
+    def _advice(self, request: ProgramRequest, asked: AskedFunction) -> str:
+        found = self._found(asked.name, request.type)
+        nearest = [f"tracepoint {event}" for event in found.events] if found else self._tracepoints_near(request, asked)
+        advice = f" Nearest to it: {', '.join(nearest[:3])}." if nearest else ""
         return (
-            f"A {request.type} on {request.target} was not attached: this version of the collection traces tracepoints"
+            f"A {request.type} on {asked} was not attached: this version of the collection traces tracepoints"
             f" only.{advice}"
         )
