@@ -16,8 +16,7 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.btf impo
 
 MAGIC = 0xEB9F
 EXCERPTS = Path(__file__).parent / "cases" / "btf"
-FUNCTIONS = ("tcp_connect", "tcp_sendmsg", "vfs_read", "do_sys_openat2")
-STRUCTS = ("sock", "socket", "file", "dentry", "msghdr", "sockaddr", "sockaddr_in", "sockaddr_in6", "filename")
+KERNELS = ("debian-5.10", "debian-6.1", "debian-6.12")
 
 
 def read_excerpt(kernel: str) -> Btf:
@@ -77,13 +76,13 @@ class Builder:
 
 
 class Excerpt(Builder):
-    """A few functions and structs of a kernel: whole with what they hold, others that they point at declared only.
+    """Some functions and types of a kernel, as far as it has them.
 
-    The excerpts in cases/btf are `Excerpt(Btf.load(), FUNCTIONS, STRUCTS).as_text()` of the kernels that they are named
-    for: Debian's cloud kernels for amd64.
+    Structs are whole with what they hold; others that they point at are declared only. The excerpts in cases/btf are
+    those of Debian's cloud kernels for amd64, written by record_btf.py.
     """
 
-    def __init__(self, btf: Btf, functions: Iterable[str], structs: Iterable[str]) -> None:
+    def __init__(self, btf: Btf, functions: Iterable[str], structs: Iterable[str], enums: Iterable[str] = ()) -> None:
         super().__init__()
         self._btf = btf
         self._ids = {0: 0}
@@ -91,12 +90,12 @@ class Excerpt(Builder):
         found = [type_id for name in structs for type_id in btf.find(f"struct {name}")]
         for type_id in found:
             self._keep_whole(type_id)
+        found += [type_id for name in enums for type_id in btf.find(f"enum {name}")[:1]]
         for type_id in found:
             self._copy(type_id)
         for name in functions:
-            function = btf.function(name)
-            assert function is not None, name
-            self._copy(function.type_id)
+            for prototype in btf.prototypes(name):
+                self._copy(prototype.type_id)
 
     def as_text(self) -> str:
         """The file, compressed and as lines of text."""

@@ -13,6 +13,7 @@ from .capture_plan import (
     ADDRESS,
     AT_ENTRY,
     AT_RETURN,
+    DENTRY,
     ERRNO,
     NOTHING,
     RESULT,
@@ -89,7 +90,7 @@ class _Planner:
             room.key_blob,
             " or ".join(dict.fromkeys(key.name for key in room.keys)),
             self._returned(),
-            tuple(self._notes + room.notes()),
+            tuple(self._notes + room.notes() + _path_notes(room)),
             tuple(shown),
             tuple(room.keys),
         )
@@ -124,6 +125,8 @@ class _Planner:
 
     def _add_key(self, origin: _Origin, value: str = "") -> bool:
         if origin.entry is None:
+            if origin.type.kind not in (INTEGER, ENUM, BOOL):
+                return False  # an address is different for each call, or for each thing that is not known
             show = self._default(origin.type)
             return self._room.take_key(origin.shown, Wanted(origin.shown, show, (_itself(origin),)))
         taken = False
@@ -136,12 +139,20 @@ class _Planner:
         """What is shown, in the order of arguments; what tells most of each is fitted in first."""
         values = {origin.name: self._values(origin) for origin in origins}
         names = self._names(origins, values)
-        order = list(dict.fromkeys(names[origin.name, each.name] for origin in origins for each in values[origin.name]))
-        listed = [(wanted, origin) for origin in self._by_precedence(origins) for wanted in values[origin.name]]
+        order = list(
+            dict.fromkeys(names.get((origin.name, each.name)) for origin in origins for each in values[origin.name])
+        )
+        listed = [
+            (wanted, origin)
+            for origin in self._by_precedence(origins)
+            for wanted in values[origin.name]
+            if (origin.name, wanted.name) in names
+        ]
         taken = []
         for wanted, origin in sorted(listed, key=lambda each: each[0].rank):
             name = names[origin.name, wanted.name]
-            shown = self._room.take(name, f"{wanted.name} of {origin.shown}", self._timed(origin, wanted))
+            shown_as = origin.shown if name == origin.shown else f"{wanted.name} of {origin.shown}"
+            shown = self._room.take(name, shown_as, self._timed(origin, wanted))
             if shown is not None:
                 taken.append((order.index(name), listed.index((wanted, origin)), shown))
         return [shown for _order, _precedence, shown in sorted(taken, key=lambda each: each[:2])]
@@ -159,12 +170,17 @@ class _Planner:
         known = [wanted for wanted in known if not wanted.missing]
         if origin is self._result:
             return [wanted for wanted in known if wanted.name != ITSELF]
-        itself = Wanted(ITSELF, self._default(origin.type), (_itself(origin),))
         instead = [wanted for wanted in known if wanted.name in (ITSELF, origin.shown)]
-        return [*instead, itself, *(wanted for wanted in known if wanted not in instead)]
+        others = [wanted for wanted in known if wanted not in instead]
+        if any(part.fields or part.blob for wanted in instead for part in wanted.parts) or not instead:
+            instead.append(Wanted(ITSELF, self._default(origin.type), (_itself(origin),)))
+        return instead + others
 
     def _names(self, origins: list[_Origin], values: dict[str, list[Wanted]]) -> dict[tuple[str, str], str]:
-        """Under which name each value is shown: its own, or with its argument's before it where that is taken."""
+        """Under which name each value is shown: its own, or with its argument's before it where that is taken.
+
+        None for a value that is not to be shown then.
+        """
         taken = {*_TAKEN, *(origin.shown for origin in origins)}
         names: dict[tuple[str, str], str] = {}
         for origin in self._by_precedence(origins):
@@ -173,6 +189,8 @@ class _Planner:
                 ruled = self._ruled_name(origin, wanted.name)
                 name = origin.shown if wanted.name in (ITSELF, origin.shown) else ruled or wanted.name
                 if not ruled and name != origin.shown and name in taken:
+                    if wanted.if_free:
+                        continue
                     name = f"{origin.shown}_{name}"
                 names[origin.name, wanted.name] = name
                 own.add(name)
@@ -241,3 +259,9 @@ def _result_origin(types: KernelTypes, returns: CType) -> Optional[_Origin]:
     if entry is None:
         return None
     return _Origin("result", "result", returns, Place(RESULT, AT_RETURN, (0,), types.struct(returns.struct)), entry)
+
+
+def _path_notes(room: PlanBuilder) -> list[str]:
+    if not any(blob.how == DENTRY for blob in room.blobs):
+        return []
+    return ["Paths of directory entries begin at the root of their file system: of its mount nothing is known there."]

@@ -44,6 +44,7 @@ class Nested:
 
     type: str
     at: tuple[str, ...]
+    if_free: bool = False  # shown only under names that nothing else has
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,9 @@ def _entry(data: Mapping[str, Any]) -> Entry:
 
 
 def _part(data: Mapping[str, Any]) -> Union[Value, Nested]:
-    return Nested(data["type"], _strings(data["at"])) if "type" in data else _value(data)
+    if "type" in data:
+        return Nested(data["type"], _strings(data["at"]), data.get("if_free", False))
+    return _value(data)
 
 
 def _value(data: Mapping[str, Any]) -> Value:

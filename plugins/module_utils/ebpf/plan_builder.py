@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Optional
 
 from .capture_plan import (
-    KERNEL_STRING,
-    USER_STRING,
+    DENTRY,
+    PATH,
     BlobRead,
     FieldRead,
     Limits,
@@ -19,7 +19,7 @@ from .capture_plan import (
 )
 from .type_reader import Part, Wanted
 
-_STRINGS = (KERNEL_STRING, USER_STRING)
+_PATHS = (PATH, DENTRY)
 
 
 class PlanBuilder:
@@ -59,8 +59,8 @@ class PlanBuilder:
             return False
         if len(blobs) > 1 or len(held | fields) > self._limits.key_parts:
             return False
-        # Without a number of its own, a key is its string; the names of a path would be read for nothing.
-        if not held | fields and not any(blob.how in _STRINGS for blob in blobs):
+        # Without a number, a key is what the blob holds; a path only names what numbers tell apart.
+        if not held | fields and not any(blob.how not in _PATHS for blob in blobs):
             return False
         return self._fits(fields, blobs)
 

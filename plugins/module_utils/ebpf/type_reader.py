@@ -52,6 +52,7 @@ class Place:
     struct: str = ""
     size: int = 8
     signed: bool = False
+    if_free: bool = False
 
     def at(self, offsets: tuple[int, ...]) -> tuple[int, ...]:
         """The way to what is `offsets` away from here."""
@@ -86,6 +87,7 @@ class Wanted:
     show: Show
     parts: tuple[Part, ...]
     rank: int = 0  # 0 tells most
+    if_free: bool = False  # not to be shown where something else has its name
     missing: tuple[str, ...] = field(default=(), compare=False)  # why it cannot be shown, as sentences
 
     def without(self, role: str) -> Wanted:
@@ -112,7 +114,7 @@ class Reader:
     def keys(self, entry: Entry, place: Place, only: str = "") -> list[Wanted]:
         """What a call is about, by an entry; `only` names one of its values instead. Without what is missing."""
         if only:
-            known = [*((value, place) for value in entry.other_keys), *self._expanded(entry, place)]
+            known = [*self._other_keys(entry, place), *self._expanded(entry, place)]
             found = [self._wanted(value, at) for value, at in known if value.name == only]
         else:
             found = [self._wanted(value, at) for value, at in self._key_values(entry, place)]
@@ -151,13 +153,21 @@ class Reader:
                 if inner is not None and known is not None and depth < _MAX_NESTED:
                     yield from self._key_values(known, inner, depth + 1)
 
+    def _other_keys(self, entry: Entry, place: Place, depth: int = 0) -> Iterator[tuple[Value, Place]]:
+        yield from ((value, place) for value in entry.other_keys)
+        for nested in entry.values:
+            if isinstance(nested, Nested) and depth < _MAX_NESTED:
+                inner, known = self._nested(nested, place), self._types.type(nested.type)
+                if inner is not None and known is not None:
+                    yield from self._other_keys(known, inner, depth + 1)
+
     def _nested(self, nested: Nested, place: Place) -> Optional[Place]:
         """Where a struct inside of another, or behind it, begins; None where this kernel has none."""
         try:
             hops, _location = self._resolve(place, nested.at)
         except RequestError:
             return None
-        return replace(place, hops=hops, struct=nested.type)
+        return replace(place, hops=hops, struct=nested.type, if_free=place.if_free or nested.if_free)
 
     def _wanted(self, value: Value, place: Place) -> Wanted:
         show = self.show(value.shown_as)
@@ -170,7 +180,7 @@ class Reader:
             except RequestError as error:
                 if role in show.required or len(value.reads) == 1:
                     missing.append(str(error))
-        return Wanted(value.name, show, tuple(parts), missing=tuple(missing))
+        return Wanted(value.name, show, tuple(parts), if_free=place.if_free, missing=tuple(missing))
 
     def _part(self, role: str, read: Read, place: Place) -> Part:
         if not read.blob and read.at == ("",) and not read.bytes:

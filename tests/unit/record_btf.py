@@ -1,0 +1,35 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Records the excerpt of a kernel's BTF that the tests plan functions on.
+
+    PYTHONPATH=.cache/src:tests/unit python tests/unit/record_btf.py /sys/kernel/btf/vmlinux debian-6.1
+
+What is in it: the functions in cases/btf/functions.txt, the types that bpf/types/kernel_types.json knows, and what the
+paths in there lead through.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from btf_builder import EXCERPTS, Excerpt
+
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.btf import Btf
+
+TYPES = Path(__file__).parents[2] / "bpf" / "types" / "kernel_types.json"
+BETWEEN = ("mount", "vfsmount", "kernfs_node", "file_system_type", "sockaddr_in", "sockaddr_in6", "sockaddr_un")
+
+
+def main(kernel: Path, name: str) -> None:
+    """Writes the excerpt of a kernel under a name."""
+    known = json.loads(TYPES.read_text(encoding="utf-8"))
+    enums = {enum for names in known["names"].values() for enum in names.get("enum", [])}
+    functions = (EXCERPTS / "functions.txt").read_text(encoding="ascii").split()
+    excerpt = Excerpt(Btf.load(kernel), functions, [*known["types"], *BETWEEN], sorted(enums))
+    (EXCERPTS / f"{name}.txt").write_text(excerpt.as_text(), encoding="ascii")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
