@@ -223,8 +223,9 @@ def _open_event(attributes: bytes, program: int) -> int:
 
     The event is never enabled: the program runs for every CPU all the same, and no record is queued for anybody.
     """
+    flags = struct.pack("<Q", 1)  # bit 0: disabled
+    attributes = attributes.ljust(40, b"\0")[:40] + flags + attributes[48:]
     buffer = ctypes.create_string_buffer(attributes, _PERF_ATTR_BYTES)
-    buffer[40] = 1  # bit 0 of the flags: disabled
     fd = int(_libc.syscall(_numbers()[1], buffer, -1, _online_cpu(), -1, _PERF_FLAG_FD_CLOEXEC))
     if fd < 0:
         code = ctypes.get_errno()

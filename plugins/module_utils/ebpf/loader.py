@@ -13,7 +13,7 @@ import os
 import struct
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Optional
+from typing import Callable, Optional
 
 from . import kernel
 from .compiler import Object
@@ -98,3 +98,7 @@ class LoadedObject:
                 name = self._compiled.maps[index].name
                 struct.pack_into("<i", result, start + 4, self.maps[name].fd)
         return bytes(result)
+
+
+# Gives the maps and programs of a source, for a probe to attach.
+Load = Callable[[str], LoadedObject]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import struct
 import time
 from typing import Any, Callable, Optional
@@ -63,6 +64,15 @@ def sample_slots(head: layout.PlanHead) -> int:
 def write_plan(maps: dict[str, Map], plan: Any) -> None:
     """Puts a plan into the map `plan`."""
     maps["plan"].update(_ZERO, bytes(plan))
+
+
+def begin_window(maps: dict[str, Map], now: int) -> None:
+    """Lets the sample's slices begin now, in nanoseconds of the monotonic clock; what came before is in the first."""
+    size = ctypes.sizeof(layout.PlanHead)
+    plan = maps["plan"].values(_ZERO)[0]
+    head = layout.PlanHead.from_buffer_copy(plan[:size])
+    head.started = now
+    maps["plan"].update(_ZERO, bytes(head) + plan[size:])
 
 
 def total(maps: dict[str, Map], which: int) -> int:
@@ -125,7 +135,8 @@ def spread(events: list[dict[str, Any]], limit: Optional[int]) -> list[dict[str,
     failed = [event for event in ordered if "error" in event["data"]]
     others = [event for event in ordered if "error" not in event["data"]]
     slowest = sorted(others, key=lambda event: -event["data"].get("duration_us", 0))[: max(1, limit // 10)]
-    rest = [event for event in others if event not in slowest]
+    taken = set(map(id, slowest))  # two events may be equal
+    rest = [event for event in others if id(event) not in taken]
     chosen = _every(failed, max(limit // 2, limit - len(others)))
     chosen += slowest[: limit - len(chosen)]
     chosen += _every(rest, limit - len(chosen))

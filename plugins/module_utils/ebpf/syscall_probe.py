@@ -14,7 +14,7 @@ from . import calls, decode, latency, layout, sampling
 from .bundle import Bundle
 from .errors import HostError
 from .kernel import Map
-from .loader import LoadedObject
+from .loader import Load, LoadedObject
 from .request import ProgramRequest
 from .targets import Syscall, SyscallTarget
 from .tracefs import Field
@@ -36,8 +36,17 @@ class SyscallProbe:
         self._head = sampling.plan_head(request, layout.AT_EXIT if target.at_exit else 0)
         self._loaded: Optional[LoadedObject] = None
 
-    def attach(self, loaded: LoadedObject, head: layout.PlanHead) -> None:
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """The program texts that are needed, and the functions in each."""
+        return {SOURCE: FUNCTIONS}
+
+    def sizes(self) -> dict[str, int]:
+        """Entries of the maps whose number depends on the request and the host."""
+        return {}
+
+    def attach(self, load: Load, head: layout.PlanHead) -> None:
         """Writes the plan and attaches. Raises HostError, OSError."""
+        loaded = load(SOURCE)
         self._loaded, self._head = loaded, head
         sampling.write_plan(loaded.maps, head)
         numbers = range(layout.SYSCALLS) if self._target.every else sorted(self._calls)
@@ -106,7 +115,7 @@ class SyscallProbe:
             "by_syscall": self._counts(maps["by_syscall"]),
             "latency_us": latency.summarise(calls.latencies(maps["latency"])),
             "in_flight": pending,
-            "notes": self._notes(maps),
+            "notes": [*([self._target.note] if self._target.note else []), *self._notes(maps)],
         }
 
     def _require_loaded(self) -> LoadedObject:

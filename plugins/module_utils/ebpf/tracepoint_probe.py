@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 from . import decode, layout, sampling
 from .errors import HostError
-from .loader import LoadedObject
+from .loader import Load, LoadedObject
 from .request import ProgramRequest
 from .targets import TracepointTarget
 from .tracefs import Field
@@ -35,8 +35,17 @@ class TracepointProbe:
         """The plan's shared part, for the size of the sample."""
         return self._head
 
-    def attach(self, counter: LoadedObject, capture: LoadedObject, head: layout.PlanHead) -> None:
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """The program texts that are needed, and the functions in each."""
+        return {COUNTER_SOURCE: FUNCTIONS, CAPTURE_SOURCE: FUNCTIONS}
+
+    def sizes(self) -> dict[str, int]:
+        """Entries of the maps whose number depends on the request and the host."""
+        return {}
+
+    def attach(self, load: Load, head: layout.PlanHead) -> None:
         """Writes the plans and attaches. Raises HostError, OSError."""
+        counter, capture = load(COUNTER_SOURCE), load(CAPTURE_SOURCE)
         self._head, self._capture = head, capture
         form = self._target.format
         sampling.write_plan(counter.maps, head)
@@ -94,7 +103,7 @@ class TracepointProbe:
         }
 
     def _notes(self) -> list[str]:
-        notes = []
+        notes = [self._target.note] if self._target.note else []
         if self._target.format.category in _INTERRUPTS:
             notes.append("This event fires in interrupts too: the process named is whoever was interrupted then.")
         if self._counter is None:

@@ -16,22 +16,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Callable, Optional, Union
 
-from . import kernel, sampling, syscall_probe, tracepoint_probe, trees
+from . import kernel, sampling, trees
 from .bundle import Bundle
 from .compiler import Object, compile_programs
 from .errors import EbpfError, HostError
+from .function_probe import FunctionProbe
+from .function_types import FunctionTypes
 from .loader import LoadedObject
 from .namespace import pid_namespace
 from .request import MAX_SECONDS, ProgramRequest, parse_request
 from .scope import Scope, find_scope
 from .summary import summarise
 from .syscall_probe import SyscallProbe
-from .targets import SyscallTarget, Targets
+from .targets import SyscallTarget, Target, Targets, TracepointTarget
 from .tracepoint_probe import TracepointProbe
 from .trees import ProcessTrees
 
 Progress = Callable[[dict[str, Any]], None]
-Probe = Union[SyscallProbe, TracepointProbe]
+Probe = Union[SyscallProbe, TracepointProbe, FunctionProbe]
 
 # A program that runs on another CPU while its probe is detached finishes within this: then the counts stand still.
 _SETTLE_SECONDS = 0.01
@@ -85,6 +87,7 @@ class Tracer:
         self._limits = limits or TraceLimits()
         self._compiled: dict[str, Object] = {}
         self._targets: Optional[Targets] = None
+        self._types: Optional[FunctionTypes] = None
         self._keys: set[str] = set()
 
     def check(self, programs: list[Any]) -> list[str]:
@@ -118,16 +121,22 @@ class Tracer:
         try:
             request = parse_request(program, self._limits.seconds)
             find_scope(request.filters)  # again when it is attached, but what is not there is said before
-            self._targets = self._targets or Targets(self._bundle)
+            self._targets = self._targets or Targets(self._bundle, functions=True)
             target = self._targets.resolve(request)
-            if isinstance(target, SyscallTarget):
-                return request, SyscallProbe(request, target, self._bundle)
-            return request, TracepointProbe(request, target)
+            return request, self._probe(request, target)
         except EbpfError as error:
             return error
         except (ValueError, OSError) as error:
             # A model may write anything, and /proc may vanish under our hands: it costs this program, not the round.
             return HostError(f"The program could not be prepared: {error}.")
+
+    def _probe(self, request: ProgramRequest, target: Target) -> Probe:
+        if isinstance(target, SyscallTarget):
+            return SyscallProbe(request, target, self._bundle)
+        if isinstance(target, TracepointTarget):
+            return TracepointProbe(request, target)
+        self._types = self._types or FunctionTypes(self._bundle)
+        return FunctionProbe(request, target, self._types.plan(target))
 
     def _trace(self, probes: list[tuple[int, ProgramRequest, Probe]], progress: Progress) -> dict[int, dict[str, Any]]:
         followed: Optional[ProcessTrees] = None
@@ -146,6 +155,7 @@ class Tracer:
                     running.append(self._attach(index, request, probe, followed))
                 except (EbpfError, OSError) as error:
                     results[index] = _failed(request, _sentence(error, request.target))
+            _begin_together(running)
             if running:
                 longest = max(one.request.duration for one in running)
                 progress({"stage": "trace_running", "text": f"tracing {len(running)} probes for up to {longest:g} s"})
@@ -161,11 +171,7 @@ class Tracer:
         """Compiles what is needed and not there yet, one after another: each takes some 130 MB while it lasts."""
         needed: dict[str, tuple[str, ...]] = {trees.SOURCE: trees.FUNCTIONS}
         for probe in probes:
-            if isinstance(probe, SyscallProbe):
-                needed[syscall_probe.SOURCE] = syscall_probe.FUNCTIONS
-            else:
-                needed[tracepoint_probe.CAPTURE_SOURCE] = tracepoint_probe.FUNCTIONS
-                needed[tracepoint_probe.COUNTER_SOURCE] = tracepoint_probe.FUNCTIONS
+            needed.update(probe.sources())
         for source, functions in needed.items():
             if self._stop.is_set():
                 raise HostError("The trace was stopped before its programs were compiled.")
@@ -176,7 +182,7 @@ class Tracer:
         head = probe.plan()
         scope = find_scope(request.filters)
         scope.enter(head, followed)
-        sizes = {"sample": sampling.sample_slots(head)}
+        sizes = {"sample": sampling.sample_slots(head), **probe.sizes()}
         objects: list[LoadedObject] = []
 
         def load(source: str) -> LoadedObject:
@@ -186,10 +192,7 @@ class Tracer:
 
         try:
             head.started = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-            if isinstance(probe, SyscallProbe):
-                probe.attach(load(syscall_probe.SOURCE), head)
-            else:
-                probe.attach(load(tracepoint_probe.COUNTER_SOURCE), load(tracepoint_probe.CAPTURE_SOURCE), head)
+            probe.attach(load, head)
         except BaseException:
             for loaded in objects:
                 loaded.close()
@@ -250,6 +253,15 @@ class Tracer:
             key = f"{base}_{number}"
         self._keys.add(key)
         return key
+
+
+def _begin_together(running: list[_Running]) -> None:
+    """Attaching may take a second for each: every probe has its whole time after the last of them is attached."""
+    now, now_ns = time.monotonic(), time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    for one in running:
+        one.ends = now + one.request.duration
+        for loaded in one.objects:
+            sampling.begin_window(loaded.maps, now_ns)
 
 
 def _sentence(error: Exception, target: str = "") -> str:

@@ -1,0 +1,255 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A probe on a kernel function: its entries, or its returns paired with them. Private to the collection.
+
+fentry and fexit are used where the kernel takes them: nothing is skipped, no return is dropped. Where it does not, a
+kprobe and a kretprobe of a perf event take their place, and the result says what they cannot know.
+"""
+
+from __future__ import annotations
+
+import platform
+import struct
+import time
+from pathlib import Path
+from typing import Any, Optional
+
+from . import calls, kernel, latency, layout, sampling
+from .errors import EbpfError, HostError
+from .function_types import PlannedFunction
+from .functions import FunctionTarget
+from .kernel import Map
+from .loader import Load, LoadedObject
+from .request import ProgramRequest
+
+SOURCE, FUNCTIONS = "function.c", ("on_entry", "on_return", "on_fentry", "on_fexit")
+_IN_FLIGHT_SHOWN = 20
+_FEWEST_CALLS, _MOST_CALLS = 1024, 16384  # calls under way that there is room for
+_COUNTS_SKIPPED = (6, 7)  # from here on the kernel counts how often it skipped the program of a kprobe
+
+
+class FunctionProbe:
+    """One request's programs, maps and, in the end, result."""
+
+    def __init__(self, request: ProgramRequest, target: FunctionTarget, planned: PlannedFunction) -> None:
+        self._target = target
+        self._planned = planned
+        self._capture = planned.capture
+        self._head = sampling.plan_head(request, layout.AT_EXIT if target.at_return else 0)
+        self._loaded: Optional[LoadedObject] = None
+        self._by_tracing = False
+        self._notes: list[str] = []
+        self.attached_to: list[str] = []
+
+    def plan(self) -> layout.PlanHead:
+        """The plan's shared part, for the size of the sample."""
+        return self._head
+
+    def sizes(self) -> dict[str, int]:
+        """Entries of the maps whose number depends on the request and the host."""
+        return {"in_flight": _calls_under_way() if self._target.at_return else 1}
+
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """The program texts that are needed, and the functions in each."""
+        return {SOURCE: FUNCTIONS}
+
+    def attach(self, load: Load, head: layout.PlanHead) -> None:
+        """Writes the plan and attaches. Raises HostError, OSError."""
+        loaded = load(SOURCE)
+        self._loaded, self._head = loaded, head
+        sampling.write_plan(loaded.maps, self._plan(head))
+        try:
+            self._attach_tracing(loaded)
+            self._by_tracing = True
+        except (EbpfError, OSError) as error:
+            loaded.unload()
+            self.attached_to = []
+            self._attach_kprobe(loaded)
+            self._notes.append(f"Attached by kprobe, as fentry was not possible: {_reason(error)}")
+
+    def _attach_tracing(self, loaded: LoadedObject) -> None:
+        type_id = self._planned.type_id
+        if type_id is None:
+            raise HostError(self._planned.why_no_type_id)
+        # The return first: a call that enters before its return is watched would look like one that never returns.
+        if self._target.at_return:
+            loaded.attach_tracing(kernel.ATTACH_FEXIT, type_id, "on_fexit")
+        loaded.attach_tracing(kernel.ATTACH_FENTRY, type_id, "on_fentry")
+        names = ["fentry", "fexit"] if self._target.at_return else ["fentry"]
+        self.attached_to = [f"{name}:{self._target.name}" for name in names]
+
+    def _attach_kprobe(self, loaded: LoadedObject) -> None:
+        symbol = self._target.symbol
+        if self._target.at_return:
+            loaded.attach_kprobe(symbol, True, "on_return")
+            self.attached_to.append(f"kretprobe:{symbol}")
+        loaded.attach_kprobe(symbol, False, "on_entry")
+        self.attached_to.insert(0, f"kprobe:{symbol}")
+
+    def _plan(self, head: layout.PlanHead) -> layout.FunctionPlan:
+        capture = self._capture
+        plan = layout.FunctionPlan(head=head, arguments=min(self._planned.arguments, layout.START_RESULT))
+        plan.result, plan.result_size = capture.returns.kind, capture.returns.size
+        plan.fields, plan.key_parts = len(capture.fields), len(capture.key)
+        plan.key[: len(capture.key)] = list(capture.key)
+        plan.key_text = 0 if capture.key_blob is None else capture.key_blob + 1
+        for field, number in zip(plan.field, capture.fields):
+            field.start, field.when, field.size = number.start, number.when, number.size if number.hops else 0
+            _set_way(field, number.hops)
+        for text, blob in zip(plan.text, capture.blobs):
+            text.start, text.when, text.how, text.length = blob.start, blob.when, blob.how, blob.length
+            _set_way(text, blob.hops)
+        if self._planned.path is not None:
+            for name, offset in vars(self._planned.path).items():
+                setattr(plan.path, name, offset)
+        return plan
+
+    def result(self, epoch_offset: int, max_events: int) -> dict[str, Any]:
+        """What was counted and captured, as the protocol's keys and ours; to be called after detaching."""
+        if self._loaded is None:
+            raise HostError("The probe was read before it was attached.")
+        maps = self._loaded.maps
+        events = sampling.read_sample(maps, self._head, layout.FunctionEvent.from_buffer_copy)
+        carried = sampling.spread([self._event(event, epoch_offset) for event in events], max_events)
+        listed = sampling.processes(maps)
+        count = sampling.total(maps, layout.TOTAL_EVENTS)
+        missed = self._loaded.missed()
+        result: dict[str, Any] = {
+            "event_count": count,
+            "events": carried,
+            "exact": self._is_exact(missed),
+            "missed": missed or 0,
+            "own_events": sampling.total(maps, layout.TOTAL_OWN),
+            "events_not_carried": max(0, count - len(carried)),
+            "by_process": listed[: calls.LISTED],
+            "by_process_other": sampling.total(maps, layout.TOTAL_OTHER_PROCESS)
+            + sum(entry["count"] for entry in listed[calls.LISTED :]),
+        }
+        if self._capture.key:
+            labels = self._labels(maps["labels"])
+            result.update(calls.keys(maps["by_key"], lambda raw: self._shown_key(raw, labels), count))
+        if self._target.at_return:
+            result.update(self._returns(maps, epoch_offset))
+        target = [self._target.note] if self._target.note else []
+        result["notes"] = [*target, *self._capture.notes, *self._notes, *self._doubts(maps)]
+        return result
+
+    def _is_exact(self, missed: Optional[int]) -> bool:
+        if self._by_tracing:
+            return not missed  # before 5.12 the kernel skips no such program
+        return missed == 0 and _release() >= _COUNTS_SKIPPED
+
+    def _returns(self, maps: dict[str, Map], epoch_offset: int) -> dict[str, Any]:
+        labels = self._labels(maps["labels"])
+        pending, dropped, ended = self._pending(maps["in_flight"], epoch_offset)
+        overwritten = sampling.total(maps, layout.TOTAL_NOT_RETURNED)
+        returns: dict[str, Any] = {
+            "failures": calls.failures(maps["failures"], lambda _failure, raw: {"key": self._shown_key(raw, labels)}),
+            "failures_other": sampling.total(maps, layout.TOTAL_OTHER_FAILURE),
+            "latency_us": latency.summarise(calls.latencies(maps["latency"])),
+            "in_flight": pending,
+            # A call of which nothing is left on the stack: with fexit its thread ended in it; a kretprobe may have
+            # dropped its return.
+            "returns_missed": 0 if self._by_tracing else overwritten + dropped,
+            "never_returned": ended + (overwritten if self._by_tracing else 0),
+        }
+        if self._capture.returns.kind != layout.RESULT_NONE:
+            returns["by_result"] = calls.results(maps["by_result"])
+        return returns
+
+    def _event(self, event: layout.FunctionEvent, epoch_offset: int) -> dict[str, Any]:
+        data = self._data(event)
+        if self._target.at_return and event.entered:
+            data["duration_us"] = round(event.duration / 1000, 1)
+        at = event.timestamp + (event.duration if self._target.at_return else 0)
+        return {
+            "timestamp": at + epoch_offset,
+            "process_id": event.pid_tgid >> 32,
+            "process_name": layout.text(event.comm),
+            "thread_id": event.pid_tgid & 0xFFFFFFFF,
+            "event_type": self._target.name,
+            "data": data,
+        }
+
+    def _data(self, event: layout.FunctionEvent, returned: bool = True) -> dict[str, Any]:
+        values = [
+            event.value[index] if event.readable >> index & 1 else None for index in range(len(self._capture.fields))
+        ]
+        texts = [event.text[index].read() for index in range(len(self._capture.blobs))]
+        result = event.result if self._target.at_return and returned else None
+        return self._capture.render(list(event.argument) if event.entered else [], values, texts, result)
+
+    def _labels(self, labels: Map) -> dict[bytes, bytes]:
+        read = {raw: layout.Text.from_buffer_copy(value).read() for raw in labels for value in labels.values(raw)}
+        return {raw: text for raw, text in read.items() if isinstance(text, bytes)}
+
+    def _shown_key(self, raw: bytes, labels: dict[bytes, bytes]) -> str:
+        parts = struct.unpack(f"={layout.KEY_PARTS}Q", raw)[: len(self._capture.key)]
+        return self._capture.render_key(parts, labels.get(raw))
+
+    def _pending(self, calls_under_way: Map, epoch_offset: int) -> tuple[dict[str, Any], int, int]:
+        """What entered and had not returned; how many returns were dropped; how many threads ended in the function."""
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        events, dropped, ended = [], 0, 0
+        for key in calls_under_way:
+            for raw in calls_under_way.values(key):
+                event = layout.FunctionEvent.from_buffer_copy(raw)
+                if not calls.is_alive(event.thread, event.pid_tgid):
+                    ended += 1
+                    continue
+                if not self._by_tracing and not self._is_in_function(event):
+                    dropped += 1
+                    continue
+                if now - event.timestamp < self._head.least:
+                    continue
+                shown = self._event(event, epoch_offset)
+                shown["timestamp"] = event.timestamp + epoch_offset
+                shown["data"] = self._data(event, returned=False)
+                shown["data"]["elapsed_us"] = round((now - event.timestamp) / 1000, 1)
+                events.append(shown)
+        events.sort(key=lambda event: int(event["timestamp"]))
+        return {"count": len(events), "events": events[:_IN_FLIGHT_SHOWN]}, dropped, ended
+
+    def _is_in_function(self, event: layout.FunctionEvent) -> bool:
+        """Whether the function is on the thread's stack; true where the kernel does not show stacks."""
+        try:
+            stack = Path(f"/proc/{event.pid_tgid >> 32}/task/{event.pid_tgid & 0xFFFFFFFF}/stack").read_text("ascii")
+        except (OSError, ValueError):
+            return True
+        return f" {self._target.name}+0x" in stack
+
+    def _doubts(self, maps: dict[str, Map]) -> list[str]:
+        notes = []
+        if not self._by_tracing and _release() < _COUNTS_SKIPPED:
+            notes.append(
+                "The kernel skips the program of a kprobe while another one runs on the same CPU, and does not say how"
+                " often: the count may be too low."
+            )
+        lost = sampling.total(maps, layout.TOTAL_NOT_PAIRED)
+        if lost:
+            notes.append(f"{lost} calls were under way beyond what there was room for: their arguments are not known.")
+        return notes
+
+
+def _set_way(plan: layout.FieldPlan | layout.TextPlan, offsets: tuple[int, ...]) -> None:
+    """Where the pointers are on the way to a value, and the value behind the last."""
+    plan.hops = max(0, len(offsets) - 1)
+    plan.offset[: len(offsets)] = offsets
+
+
+def _reason(error: Exception) -> str:
+    return str(kernel.explain(error, "attach by fentry")) if type(error) is OSError else str(error)
+
+
+def _release() -> tuple[int, ...]:
+    return tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
+
+
+def _calls_under_way() -> int:
+    """Room for calls under way: a thread is seldom in a function more than twice."""
+    try:
+        threads = int(Path("/proc/loadavg").read_text(encoding="ascii").split()[3].partition("/")[2])
+    except (OSError, ValueError, IndexError):
+        threads = 0
+    return max(_FEWEST_CALLS, min(_MOST_CALLS, 2 * threads))
