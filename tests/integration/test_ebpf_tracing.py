@@ -381,14 +381,14 @@ def test_what_cannot_be_traced_is_an_error_with_what_would_work(trace: Trace) ->
         trace,
         program("tcp/tcp_conect"),
         program("sched/sched_process_execc"),
-        {"name": "k", "type": "kprobe", "target": "tcp_connect", "duration": 1},
+        {"name": "k", "type": "kprobe", "target": "tcp_conect", "duration": 1},
         program("ftrace/function"),
         program("sched/sched_*"),
         program("sched/sched_switch", 0),
     )
     assert "This kernel has no tracepoint tcp/tcp_conect" in unknown["error"]
     assert "sched/sched_process_exec" in misspelt["error"]
-    assert "syscalls/sys_enter_connect" in kprobe["error"]
+    assert "tcp_connect" in kprobe["error"]
     assert "ftrace" in ftrace["error"]
     assert "name each tracepoint" in wildcard["error"]
     assert "0 s is outside" in duration["error"]

@@ -51,6 +51,12 @@ def cases() -> list[Any]:
     return found
 
 
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, KernelFolder]:
+    """A folder for each kernel, which no test changes."""
+    return {kernel: KernelFolder(tmp_path_factory.mktemp(kernel), f"debian-{kernel}") for kernel in KERNELS}
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KernelFolder:
     monkeypatch.setattr(tracefs, "_MOUNTS", (tmp_path / TRACEFS,))
@@ -70,10 +76,10 @@ def refusal(folder: KernelFolder, target: str, kind: str = "kprobe") -> str:
 
 @pytest.mark.parametrize(("kernel", "expected"), cases())
 def test_a_function_is_found_or_its_refusal_says_why_and_what_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: str, expected: dict[str, Any]
+    recorded: dict[str, KernelFolder], monkeypatch: pytest.MonkeyPatch, kernel: str, expected: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(tracefs, "_MOUNTS", (tmp_path / TRACEFS,))
-    folder = KernelFolder(tmp_path, f"debian-{kernel}")
+    folder = recorded[kernel]
+    monkeypatch.setattr(tracefs, "_MOUNTS", (folder.root / TRACEFS,))
     if expected.get("error"):
         said = refusal(folder, expected["asked"])
         assert said.endswith(".")
@@ -96,9 +102,11 @@ def test_a_function_is_found_or_its_refusal_says_why_and_what_works(
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_what_a_refusal_proposes_takes_a_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: str) -> None:
-    monkeypatch.setattr(tracefs, "_MOUNTS", (tmp_path / TRACEFS,))
-    folder = KernelFolder(tmp_path, f"debian-{kernel}")
+def test_what_a_refusal_proposes_takes_a_probe(
+    recorded: dict[str, KernelFolder], monkeypatch: pytest.MonkeyPatch, kernel: str
+) -> None:
+    folder = recorded[kernel]
+    monkeypatch.setattr(tracefs, "_MOUNTS", (folder.root / TRACEFS,))
     proposed = 0
     for name in ("tcp_conect", "__schedule", "vfs_raed", "kmalloc", "tcp_sendmg", "shcedule"):
         listed = refusal(folder, name).partition("What works here: ")[2].rstrip(".").split(", ")

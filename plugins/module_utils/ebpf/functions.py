@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 from .errors import HostError, RequestError
 from .kernel_files import KernelFiles
-from .symbols import Symbols
+from .symbols import RARE, Symbols
 
 LISTED = 5  # names that a sentence proposes
 NO_KPROBES = "this kernel was built without CONFIG_KPROBES"
@@ -159,7 +159,9 @@ class Functions:
         for name in self.names(asked.name):
             found = self._find(requested, AskedFunction(name, asked.module), at_return)
             if isinstance(found, FunctionTarget):
-                if name != asked.name:
+                if "." in asked.name and found.name != asked.name:
+                    found = _noted(found, f"{asked.name} takes no probe in this kernel; {found.name} was traced.")
+                elif name != asked.name:
                     found = _noted(found, f"{asked.name} is called {found.name} in this kernel.")
                 return self._in_full(found)
             if found:
@@ -179,7 +181,7 @@ class Functions:
         """The function of exactly that name, or why it takes no probe; None where there is none."""
         name, notes = asked.name, []
         clones = self._symbols.clones(name)
-        entries = [clone for clone in clones if ".cold" not in clone]
+        entries = [clone for clone in clones if RARE not in clone]
         homes = self._symbols.homes(name)
         if not homes:
             if len(entries) != 1:
@@ -205,6 +207,8 @@ class Functions:
 
     def _refusal(self, name: str, homes: list[Optional[str]]) -> Optional[str]:
         """Why the kernel would refuse a probe on a function that it has."""
+        if RARE in name:
+            return f"{name} is the rare path of {name.partition('.')[0]}, which no call enters; ask for that one"
         if len(homes) > 1:
             return _ambiguous(name, homes)
         if self._symbols.blacklisted(name):

@@ -27,6 +27,7 @@ _MADE = re.compile(
     r"(?:__pfx_|__cfi_|__traceiter_|__probestub_|__bpf_trace_|perf_trace_|trace_event_|trace_raw_output_|__SC[TK]__)"
 )
 _CLONE = re.compile(r"\.(?:isra|constprop|part|cold|llvm)\b")
+RARE = ".cold"  # in the name of what the compiler moved out of a function because it rarely runs
 _CANDIDATES = 800  # names that are compared letter by letter: some 50 ms
 _ALIKE = 0.75  # how alike names are that are worth proposing (difflib's ratio)
 _SHORT = 3
@@ -80,7 +81,8 @@ class Symbols:
 
     def takes_probe(self, name: str) -> bool:
         """Whether a probe on the name would be accepted and mean one function. Raises HostError."""
-        return len(self.homes(name)) == 1 and not self.blacklisted(name) and self.hooked(name) is not False
+        allowed = RARE not in name and not self.blacklisted(name) and self.hooked(name) is not False
+        return allowed and len(self.homes(name)) == 1
 
     def matching(self, pattern: str, limit: int) -> list[str]:
         """The first functions, in order of their names, that match a pattern of `*`, `?`, `[…]` and take a probe."""
