@@ -132,7 +132,8 @@ probe_types:
     kprobe:
       available: false
       reason: This kernel was built without CONFIG_KPROBES, so no function can be probed.
-      remedy: Ask for the nearest tracepoint.
+      remedy: >-
+        Ask all the same: where a tracepoint can stand in for the function, it is traced and the result says so.
       kernel_support: false
 """
 

@@ -49,14 +49,16 @@ options:
         type: str
       type:
         description:
-          - How to attach. This version of the collection traces V(tracepoint) only. Another type is an error that names
-            the nearest tracepoints.
+          - How to attach. V(kprobe) traces the calls of a kernel function, V(kretprobe) also what comes of them.
+          - A function that was renamed in this kernel is traced by its name there. Where a kernel has no kprobes, the
+            nearest tracepoint is traced, if one is known. The result says so in its C(notes).
+          - A function that the kernel refuses or has not is an error that says why, and names what works.
         type: str
         choices: [tracepoint, kprobe, kretprobe]
         default: tracepoint
       target:
         description:
-          - The tracepoint as V(category/event).
+          - The tracepoint as V(category/event), or the kernel function as V(name) or V(module:name).
           - V(syscalls/sys_enter_*) traces all system calls, V(syscalls/sys_enter_open*) those that match.
         type: str
         required: true

@@ -19,7 +19,6 @@ from .compiler import STAND_IN_HEADERS, bcc_version, install_hint, kernel_header
 from .errors import HostError
 from .functions import NO_KPROBES, SWITCHED_OFF
 from .kernel_files import KernelFiles
-from .targets import TRACES_FUNCTIONS
 
 _BTF = Path("/sys/kernel/btf/vmlinux")
 _LOCKDOWN = Path("/sys/kernel/security/lockdown")
@@ -35,11 +34,7 @@ _CAPABILITIES = {
     "CAP_BPF": 39,
 }
 _SETTINGS = ("perf_event_paranoid", "unprivileged_bpf_disabled", "kptr_restrict")
-_STAND_INS = (
-    "Ask all the same: where a tracepoint can stand in for the function, it is traced and the result says so."
-    if TRACES_FUNCTIONS
-    else "Ask for the nearest tracepoint."
-)
+_STAND_INS = "Ask all the same: where a tracepoint can stand in for the function, it is traced and the result says so."
 _SWITCH_ON = "Switch them on (echo 1 > /sys/kernel/debug/kprobes/enabled)."
 # `r0 = 1; exit`: the smallest program that leaves a tracepoint to its other users.
 _NOTHING = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 1, 0x95, 0, 0, 0)
@@ -189,9 +184,6 @@ def function_probe(
     if files.switched_off():
         remedy = f"{_SWITCH_ON} {_STAND_INS}"
         return _answer(f"{SWITCHED_OFF[0].upper()}{SWITCHED_OFF[1:]}.", remedy, kernel_support=True)
-    if not TRACES_FUNCTIONS:
-        reason = "This version of the collection traces tracepoints only."
-        return _answer(reason, "Ask for the nearest tracepoint.", kernel_support=True)
     if not files.may_probe():
         return _answer(
             "Probing a function takes CAP_SYS_ADMIN, or both CAP_BPF and CAP_PERFMON.",

@@ -21,8 +21,6 @@ from .stand_ins import StandIn, StandIns
 from .symbols import close_names
 from .tracefs import Format
 
-# Whether functions are traced in this version; where not, the nearest tracepoint is named.
-TRACES_FUNCTIONS = False
 _ENTER, _EXIT = "sys_enter_", "sys_exit_"
 
 
@@ -61,7 +59,7 @@ Target = Union[SyscallTarget, TracepointTarget, FunctionTarget]
 class Targets:
     """Resolves targets on this host. Reads tracefs and the kernel's symbols at most once for each instance."""
 
-    def __init__(self, bundle: Bundle, functions: bool = TRACES_FUNCTIONS, files: Optional[KernelFiles] = None) -> None:
+    def __init__(self, bundle: Bundle, functions: bool = True, files: Optional[KernelFiles] = None) -> None:
         """`functions`: whether the caller can trace functions; else they are refused, with the nearest tracepoint."""
         known = bundle.data("targets.json")
         self._syscalls = bundle.data("syscalls.json")
@@ -257,7 +255,4 @@ class Targets:
         found = self._found(asked.name, request.type)
         nearest = [f"tracepoint {event}" for event in found.events] if found else self._tracepoints_near(request, asked)
         advice = f" Nearest to it: {', '.join(nearest[:3])}." if nearest else ""
-        return (
-            f"A {request.type} on {asked} was not attached: this version of the collection traces tracepoints"
-            f" only.{advice}"
-        )
+        return f"A {request.type} on {asked} was not attached: tracepoints only are traced here.{advice}"

@@ -69,8 +69,9 @@ A resolution ends the diagnosis:
 | performance | tracepoint syscalls/sys_enter_*, kprobe schedule, tracepoint irq/irq_handler_entry |
 | memory | kprobe __alloc_pages_nodemask, kprobe __free_pages, tracepoint kmem/kmalloc |
 Several issues may apply. Any other tracepoint or kernel function of the host may be asked for too.
-Look at "probe_types" in "ebpf_capabilities" first: ask only for types with "available": true, and use a tracepoint
-where another type is not available. "reason" says why not.
+Look at "probe_types" in "ebpf_capabilities" first; "reason" says why a type is not available. Where the kernel has no
+kprobes, the functions above may be asked for all the same: a tracepoint stands in for each, and "notes" says which. For
+other functions use a tracepoint there.
 
 # How to read what comes back
 - An entry of "ebpf_results" has "event_count", the exact number of times that the probe fired, "events", a bounded
