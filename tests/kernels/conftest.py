@@ -1,137 +1,16 @@
 # Copyright: (c) 2026, NannyAPI contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Machines to test on, one at a time, with the collection as a user has it."""
+"""Tests on machines; see fixtures.py."""
 
 from __future__ import annotations
 
-import copy
-import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import pytest
-import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path.append(str(REPOSITORY / "tests" / "integration"))  # how ansible is run is the same there
+# How ansible is run is the same there.
+sys.path += [str(REPOSITORY / "tests" / name) for name in ["integration"]]
 
-from hosts import inventory  # noqa: E402
-from machines import KERNELS, Machine, boot  # noqa: E402
+from fixtures import ansible, built, machine, pytest_addoption, pytest_generate_tests, set_up  # noqa: E402
 
-from playbooks import Ansible  # noqa: E402
-
-_LIBRARIES = "/opt/libraries"
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kernel", action="append", choices=KERNELS, help="test on this kernel only; may be repeated")
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "machine" in metafunc.fixturenames:
-        kernels = metafunc.config.getoption("kernel") or KERNELS
-        metafunc.parametrize("machine", kernels, indirect=True, scope="session", ids=lambda kernel: f"linux-{kernel}")
-
-
-@pytest.fixture(scope="session")
-def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The libraries that the role `runtime` installs, for a machine that reaches no package index."""
-    folder = tmp_path_factory.mktemp("libraries")
-    wanted = yaml.safe_load((REPOSITORY / "roles" / "runtime" / "defaults" / "main.yml").read_text())
-    command = [sys.executable, "-m", "pip", "download", "-qq", "--no-input", "--disable-pip-version-check"]
-    target = ["--only-binary=:all:", "--python-version=3.11", "--implementation=cp"]
-    platforms = [f"--platform={name}" for name in ("manylinux2014_x86_64", "manylinux_2_28_x86_64", "any")]
-    subprocess.run(
-        [*command, *target, *platforms, f"--dest={folder}", *wanted["nannyapi_runtime_python_packages"]],
-        check=True,
-        timeout=300,
-    )
-    return folder
-
-
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Ansible:
-    """Ansible with the collection installed from its tarball."""
-    return Ansible(tmp_path_factory.mktemp("ansible"))
-
-
-@pytest.fixture(scope="session")
-def machine(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, libraries: Path
-) -> Iterator[Machine]:
-    """A machine with the kernel, on which nothing of ours has been yet."""
-    with boot(request.param, tmp_path_factory.mktemp("machine")) as booted:
-        print(f"{booted.image.release(request.param)} answered by ssh after {booted.boot_seconds:.0f} s")
-        booted.put(libraries, _LIBRARIES)
-        yield booted
-
-
-@pytest.fixture(scope="session")
-def ansible(machine: Machine, built: Ansible, tmp_path_factory: pytest.TempPathFactory) -> Ansible:
-    """Ansible for this machine: `local`, where tasks run by default, is an inventory of it alone, reached by ssh."""
-    folder = tmp_path_factory.mktemp("inventory")
-    (folder / "user").symlink_to(machine.image.key)
-    aimed = copy.copy(built)
-    aimed.local = inventory(folder, {"machine": f"127.0.0.1 ansible_port={machine.port}"})
-    return aimed
-
-
-@pytest.fixture(scope="session")
-def set_up(ansible: Ansible) -> list[str]:
-    """What the setup playbook printed, the first time and the second."""
-    offline: dict[str, Any] = {"nannyapi_runtime_pip_arguments": ["--no-index", f"--find-links={_LIBRARIES}"]}
-    printed = []
-    for _time in range(2):
-        with Playbook(ansible, "nannyapi.diagnostics.setup", offline) as play:
-            printed.append(play.finish())
-            assert play.status == 0, printed[-1]
-    return printed
-
-
-class Playbook:
-    """A playbook that runs, so that a test can act while it does. It is ended after 20 minutes."""
-
-    _SECONDS = 1200
-
-    def __init__(self, ansible: Ansible, playbook: str, variables: dict[str, Any]) -> None:
-        self._seen = ""
-        self._process = subprocess.Popen(
-            ansible.command(playbook, ansible.local, variables),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=ansible.environment({"PYTHONUNBUFFERED": "1"}),
-        )
-        self._too_long = threading.Timer(self._SECONDS, self._process.kill)
-        self._too_long.start()
-
-    @property
-    def status(self) -> int:
-        return self._process.wait()
-
-    def await_text(self, text: str) -> None:
-        """Returns when a line with the text was printed."""
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._seen += line
-            if text in line:
-                return
-        raise AssertionError(f"the playbook ended without saying {text!r}:\n{self._seen}")
-
-    def finish(self) -> str:
-        """All that was printed."""
-        self._seen += self._process.communicate()[0]
-        print(self._seen)
-        return self._seen
-
-    def __enter__(self) -> Playbook:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._too_long.cancel()
-        self._process.kill()
-        self._process.wait()
+__all__ = ["REPOSITORY", "ansible", "built", "machine", "pytest_addoption", "pytest_generate_tests", "set_up"]
