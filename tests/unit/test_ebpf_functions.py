@@ -197,6 +197,15 @@ def test_without_a_blacklist_and_a_list_of_hooks_a_function_is_taken_as_it_is(fo
     assert "What works here: tcp_connect, " in refusal(folder, "tcp_conect")
 
 
+def test_without_tracefs_functions_are_found_and_refused_all_the_same(folder: KernelFolder) -> None:
+    folder.remove(TRACEFS)
+    assert isinstance(resolve(folder, "tcp_connect"), FunctionTarget)
+    assert "do_syscall_64 is on the kernel's own blacklist" in refusal(folder, "do_syscall_64")
+    assert "is no function's name" in refusal(folder, "sched/sched_switch")
+    folder.without_kprobes()
+    assert "No tracefs is readable" in refusal(folder, "tcp_connect")
+
+
 @pytest.mark.parametrize("name", TABLE)
 @pytest.mark.parametrize("kind", ["kprobe", "kretprobe"])
 def test_without_kprobes_a_tracepoint_stands_in_for_the_protocols_functions(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import platform
+import re
 from dataclasses import dataclass, replace
 from typing import Optional, Union
 
@@ -163,7 +164,7 @@ class Targets:
     def _function(self, request: ProgramRequest) -> Target:
         """A function, or what stands in for it where the kernel takes no probe there."""
         category, slash, _event = request.target.partition("/")
-        if slash and any(name.startswith(f"{category}/") for name in self._listed()):
+        if slash and tracefs.mount_point() and any(name.startswith(f"{category}/") for name in self._listed()):
             return self._as_tracepoint(request, request.target)
         if any(sign in request.target for sign in "*?["):
             raise RequestError(f"{request.type} {request.target:.80}: {self._about_wildcard(request.target)}")
@@ -176,6 +177,8 @@ class Targets:
             try:
                 return self._functions.resolve(request.target, asked, request.type == "kretprobe")
             except NotProbed as refusal:
+                if tracefs.mount_point() is None:
+                    raise  # probes need no tracefs, stand-ins do
                 return self._instead(request, asked, refusal)
         target = self.stand_in(request, obstacle)
         if target is None:
@@ -235,7 +238,7 @@ class Targets:
 
     def _about_wildcard(self, pattern: str) -> str:
         sentence = "a function is asked for by its full name, each in a program of its own."
-        bare = pattern.rpartition(":")[2]
+        bare = re.split("[:/]", pattern)[-1]
         if "sys_" in bare:
             return f"{sentence}{works(['tracepoint syscalls/sys_enter_*', 'tracepoint syscalls/sys_exit_*'])}"
         found = self._functions.matching(bare) if self._traces_functions and not self._functions.obstacle() else []
