@@ -35,6 +35,7 @@
 #define FILTER_COMM 4
 #define AT_EXIT 8      /* count returns instead of entries */
 #define ERRORS_ONLY 16 /* count only calls that failed */
+#define COUNT_ONLY 32  /* keep nothing but counts: set while a trace runs that costs too much */
 
 /* The part of a plan that all ways of attaching share. */
 struct plan_head {
@@ -46,7 +47,7 @@ struct plan_head {
 	u64 ns_inode;
 	u64 least;     /* count only calls that took at least so many nanoseconds */
 	u64 trees;     /* count only processes that are in all of these trees */
-	u32 flags;     /* FILTER_*, AT_EXIT, ERRORS_ONLY */
+	u32 flags;     /* FILTER_*, AT_EXIT, ERRORS_ONLY, COUNT_ONLY */
 	u32 tgid;
 	u32 uid;
 	u32 slices;    /* at most MAX_SLICES */
@@ -90,6 +91,12 @@ static __always_inline void add_total(u32 which)
 
 	if (total)
 		__sync_fetch_and_add(total, 1); /* atomic, for an interrupt may run this very program again */
+}
+
+/* Whether returns are counted by themselves, so that entries need not be looked at. */
+static __always_inline int counts_returns_alone(struct plan_head *plan)
+{
+	return (plan->flags & (COUNT_ONLY | AT_EXIT | ERRORS_ONLY)) == (COUNT_ONLY | AT_EXIT) && !plan->least;
 }
 
 /* Who runs now; 0 for a process outside of the namespace that is diagnosed. */

@@ -256,7 +256,7 @@ int on_enter(struct raw_arguments *ctx)
 	struct plan_head *head = plan.lookup(&zero);
 	struct syscall_event *event;
 
-	if (!syscall || !syscall->wanted || !head || !passes(head, &caller))
+	if (!syscall || !syscall->wanted || !head || counts_returns_alone(head) || !passes(head, &caller))
 		return 0;
 	event = scratch.lookup(&zero);
 	if (!event)
@@ -276,9 +276,12 @@ int on_enter(struct raw_arguments *ctx)
 		if (!count_event(&caller))
 			return 0;
 		count_syscall(number);
+		if (head->flags & COUNT_ONLY)
+			return 0;
 	}
 	begin(event, &caller, number, 1);
-	read_blobs(event, syscall, WHEN_ENTERED);
+	if (!(head->flags & COUNT_ONLY))
+		read_blobs(event, syscall, WHEN_ENTERED);
 	if (syscall->wanted == NEVER_RETURNS)
 		keep(head, event);
 	else if (in_flight.update(&frame, event))
@@ -322,6 +325,8 @@ static __always_inline void count_lone_return(struct plan_head *head, u64 regist
 	if (!count_event(&caller))
 		return;
 	count_syscall(number);
+	if (head->flags & COUNT_ONLY)
+		return;
 	begin(event, &caller, number, 0);
 	event->call.result = result;
 	count_return(event);
@@ -367,12 +372,16 @@ int on_exit(struct raw_arguments *ctx)
 		return 0;
 	}
 	event->call.result = result;
-	read_blobs(event, syscall, WHEN_RETURNED);
 	if (counts_at_exit(head)) {
 		add_total(TOTAL_EVENTS);
 		count_process(event->call.pid_tgid >> 32, 1, 0);
 		count_syscall(number);
 	}
+	if (head->flags & COUNT_ONLY) {
+		in_flight.delete(&frame);
+		return 0;
+	}
+	read_blobs(event, syscall, WHEN_RETURNED);
 	add_total(TOTAL_RETURNS);
 	count_return(event);
 	count_about(event, syscall);

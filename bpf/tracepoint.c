@@ -67,10 +67,14 @@ int on_event(void *ctx)
 	u64 now;
 	s32 slot;
 
-	if (!wanted || !passes(&wanted->head, &caller))
+	if (!wanted)
+		return 1;
+	if ((wanted->head.flags & COUNT_ONLY) && !wanted->counts)
+		return 1;
+	if (!passes(&wanted->head, &caller))
 		return 1;
 	if (wanted->counts) {
-		if (!count_event(&caller))
+		if (!count_event(&caller) || (wanted->head.flags & COUNT_ONLY))
 			return 1;
 	} else if (is_own(caller.pid_tgid, caller.shown)) {
 		return 1;

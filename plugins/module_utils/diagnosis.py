@@ -52,6 +52,7 @@ class Options:
     output_bytes: int
     lock_timeout: float
     bundle: Bundle
+    max_cpu_share: Optional[float] = None
     parameters: Layer = field(default_factory=Layer)
     environment: Layer = field(default_factory=Layer)
 
@@ -84,6 +85,7 @@ _RANGES = {
     "command_seconds": (1, 600),
     "output_bytes": (1024, 16 * 1024 * 1024),
     "lock_timeout": (0, 86400),
+    "max_cpu_share": (0, 10000),
 }
 
 
@@ -91,7 +93,7 @@ def check_limits(options: Options) -> None:
     """Raises DiagnosisError for a limit that makes no sense."""
     for name, (least, most) in _RANGES.items():
         value = getattr(options, name)
-        if not least <= value <= most:
+        if value is not None and not least <= value <= most:
             raise DiagnosisError(f"The parameter {name} is {value:g}; it can be {least} to {most}.")
 
 
@@ -167,7 +169,7 @@ def _collector(options: Options, stop: threading.Event, progress: Progress) -> C
         options.bundle,
         own_roots=[os.getpid(), connection_root()],
         stop=stop,
-        limits=TraceLimits(seconds=options.trace_seconds),
+        limits=TraceLimits(seconds=options.trace_seconds, cpu_share=options.max_cpu_share),
     )
     limits = Limits(seconds=options.command_seconds, output_bytes=options.output_bytes)
     return Collector(tracer, Policy.for_host(), limits, stop=stop, progress=progress)

@@ -87,6 +87,13 @@ options:
       - How long one eBPF program may trace. A longer one that the model asks for is shortened.
     type: float
     default: 60
+  max_cpu_share:
+    description:
+      - How much of one CPU the programs of a round may take together, as the kernel measures it. V(0.5) is half of a
+        CPU, V(2) is two, V(0) sets no limit. Without it, a tenth of what all CPUs of the host can do.
+      - Where more is taken for a second or two, the costliest program is thinned. It goes on to count and keeps nothing
+        else. Where that is still too much, it is detached. Its result says so.
+    type: float
   command_seconds:
     description:
       - How long one command may run.
@@ -334,6 +341,7 @@ def main() -> None:
             "rounds": {"type": "int", "default": 5},
             "seconds": {"type": "float", "default": 600},
             "trace_seconds": {"type": "float", "default": 60},
+            "max_cpu_share": {"type": "float"},
             "command_seconds": {"type": "float", "default": 30},
             "output_bytes": {"type": "int", "default": 65536},
             "lock_timeout": {"type": "float", "default": 900},
@@ -376,6 +384,7 @@ def options(module: AnsibleModule) -> diagnosis.Options:
         rounds=given["rounds"],
         seconds=given["seconds"],
         trace_seconds=given["trace_seconds"],
+        max_cpu_share=given["max_cpu_share"],
         command_seconds=given["command_seconds"],
         output_bytes=given["output_bytes"],
         lock_timeout=given["lock_timeout"],

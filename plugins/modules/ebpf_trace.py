@@ -116,6 +116,13 @@ options:
         slowest calls come before others.
     type: int
     default: 50
+  max_cpu_share:
+    description:
+      - How much of one CPU the programs of the task may take together, as the kernel measures it. V(0.5) is half of a
+        CPU, V(2) is two, V(0) sets no limit. Without it, a tenth of what all CPUs of the host can do.
+      - Where more is taken for a second or two, the costliest program is thinned. It goes on to count and keeps nothing
+        else. Where that is still too much, it is detached. Its result says so.
+    type: float
   _bpf:
     description:
       - Set by the action plugin. The eBPF programs.
@@ -232,6 +239,33 @@ ebpf_results:
       description: How many events reached the sample and are not in what is returned of it.
       type: int
       returned: success
+    duration_s:
+      description: For how many seconds it was attached.
+      type: float
+      returned: success
+    cost:
+      description:
+        - What its programs took. C(cpu_share) of one CPU, C(runs) and nanoseconds for each (C(ns_per_run)), measured by
+          the kernel. What the kernel spends on calling them comes on top.
+        - Null where the kernel does not measure, which it does from Linux 5.8 on for CAP_SYS_ADMIN.
+          RV(ebpf_results.notes) say so.
+      type: dict
+      returned: success
+      sample: {cpu_share: 0.012, runs: 40125, ns_per_run: 310}
+    thinned_after_s:
+      description: From when on, in seconds, events were only counted, in all, by process and by system call. What else
+        is told of them is of the time before.
+      type: float
+      returned: when O(max_cpu_share) was passed
+    detached_after_s:
+      description: When, in seconds, it was detached before its time. RV(ebpf_results.duration_s) says the same.
+      type: float
+      returned: when O(max_cpu_share) was passed by counting alone
+    notes:
+      description: What limits the numbers, in sentences.
+      type: list
+      elements: str
+      returned: success
     by_process:
       description: Counts by process, the busiest first.
       type: list
@@ -326,6 +360,7 @@ def main() -> None:
         argument_spec={
             "programs": {"type": "list", "elements": "dict", "options": PROGRAM, "required": True},
             "max_events": {"type": "int", "default": 50},
+            "max_cpu_share": {"type": "float"},
             "_bpf": {"type": "str", "no_log": True},
             "_progress": {"type": "str"},
         },
@@ -340,14 +375,16 @@ def main() -> None:
 
 
 def trace(module: AnsibleModule, ending: Ending) -> None:
-    programs = module.params["programs"]
+    programs, share = module.params["programs"], module.params["max_cpu_share"]
     tracer = Tracer(
         Bundle.unpack(module.params["_bpf"] or ""),
         own_roots=[os.getpid(), connection_root()],
         stop=ending.event,
-        limits=TraceLimits(programs=MAX_PROGRAMS, events=max(0, module.params["max_events"])),
+        limits=TraceLimits(programs=MAX_PROGRAMS, events=max(0, module.params["max_events"]), cpu_share=share),
     )
     problems = tracer.check(programs)
+    if share is not None and share < 0:
+        problems.append(f"The parameter max_cpu_share is {share:g}; it can be 0 (no limit) or more.")
     if problems or not programs:
         module.fail_json(msg=" ".join(problems) or "There is no program to trace: the list is empty.")
     if module.check_mode:

@@ -58,6 +58,10 @@ class Workload:
     def work(self) -> None:
         """Does the work and returns when it is done."""
         self.start()
+        self.finish()
+
+    def finish(self) -> None:
+        """Returns when work that was started is done."""
         self._line()
 
     def close(self) -> None:
@@ -102,9 +106,14 @@ def trace(bundle: Bundle, compiled: Tracer) -> Trace:
     """Traces targets while a callable runs, and gives their results in order."""
 
     def run(
-        programs: list[dict[str, Any]], during: Callable[[], Any], own: tuple[int, ...] = (), events: int = 50
+        programs: list[dict[str, Any]],
+        during: Callable[[], Any],
+        own: tuple[int, ...] = (),
+        events: int = 50,
+        cpu_share: float = 0,
     ) -> list[dict[str, Any]]:
-        tracer = Tracer(bundle, own_roots=own, limits=TraceLimits(events=events))
+        """`cpu_share`: no limit unless a test is about it, for workloads here are what others call a storm."""
+        tracer = Tracer(bundle, own_roots=own, limits=TraceLimits(events=events, cpu_share=cpu_share))
         tracer._compiled = compiled._compiled
         # The first event says that everything is attached.
         results = tracer.run(programs, lambda event: during() if event["stage"] == "trace_running" else None)

@@ -62,6 +62,13 @@ def test_an_inexact_count_is_never_told_as_exact() -> None:
     assert "40 failed" in summary
 
 
+def test_what_was_not_looked_at_because_of_its_cost_is_said() -> None:
+    thinned = {**RESULT, "thinned_after_s": 1.02}
+    assert "After 1.0 s events were only counted, for it cost the host too much" in summarise(thinned)
+    detached = {**thinned, "detached_after_s": 2.51, "event_count": 0}
+    assert "After 1.0 s events were only counted, and after 2.5 s it was detached" in summarise(detached)
+
+
 def event(timestamp: int, error: bool, duration: float) -> dict[str, Any]:
     data: dict[str, Any] = {"duration_us": duration}
     data.update({"error": "EIO"} if error else {"result": 0})

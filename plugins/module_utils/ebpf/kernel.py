@@ -30,7 +30,9 @@ from .errors import HostError
 _NUMBERS = {"x86_64": (321, 298), "aarch64": (280, 241)}
 
 _MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT_KEY, _PROG_LOAD = range(6)
-_GET_INFO_BY_FD, _RAW_TRACEPOINT_OPEN = 15, 17
+_GET_INFO_BY_FD, _RAW_TRACEPOINT_OPEN, _ENABLE_STATS = 15, 17, 32
+_STATS_RUN_TIME = 0
+_RUN_TIME_OFFSET = 192  # of run_time_ns in struct bpf_prog_info; run_cnt follows it
 
 PROG_KPROBE, PROG_TRACEPOINT, PROG_RAW_TRACEPOINT, PROG_TRACING = 2, 5, 17, 26
 ATTACH_FENTRY, ATTACH_FEXIT = 24, 25
@@ -146,6 +148,19 @@ def recursion_misses(program: int) -> Optional[int]:
     if (major, minor) < (5, 12):
         return None
     return int(struct.unpack_from("<Q", info.raw, 208)[0])
+
+
+def enable_statistics() -> int:
+    """Lets the kernel measure how long eBPF programs run while this descriptor is open. From 5.8 on. Raises OSError."""
+    return _bpf(_ENABLE_STATS, struct.pack("<I", _STATS_RUN_TIME))
+
+
+def program_statistics(program: int) -> tuple[int, int]:
+    """For how many nanoseconds a program has run, and how often, while that was measured. Raises OSError."""
+    info = ctypes.create_string_buffer(256)
+    _bpf(_GET_INFO_BY_FD, struct.pack("<IIQ", program, len(info), _address(info)))
+    nanoseconds, runs = struct.unpack_from("<QQ", info.raw, _RUN_TIME_OFFSET)
+    return int(nanoseconds), int(runs)
 
 
 def load_program(kind: int, name: str, instructions: bytes, attach: tuple[int, int] = (0, 0)) -> int:

@@ -73,6 +73,11 @@ class LoadedObject:
         counts = [kernel.recursion_misses(program) for program in self._programs.values()]
         return None if None in counts else sum(count or 0 for count in counts)
 
+    def statistics(self) -> tuple[int, int]:
+        """For how many nanoseconds the programs have run, and how often, while that was measured. Raises OSError."""
+        measured = [kernel.program_statistics(program) for program in self._programs.values()]
+        return sum(nanoseconds for nanoseconds, _runs in measured), sum(runs for _nanoseconds, runs in measured)
+
     def detach(self) -> None:
         """Stops all events; the maps stay readable."""
         while self._attached:

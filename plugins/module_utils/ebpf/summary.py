@@ -23,8 +23,8 @@ def summarise(result: dict[str, Any]) -> str:
 
 
 def _limits(result: dict[str, Any]) -> list[str]:
-    """At most three sentences: what is not in the numbers, and what is not in the sample."""
-    sentences = []
+    """At most four sentences: what is not in the numbers, and what is not in the sample."""
+    sentences = _costs(result)
     if not result["exact"]:
         sentences.append(f"The count is not exact: the kernel skipped at least {result['missed']}.")
     waiting = result.get("in_flight", {}).get("count", 0)
@@ -36,6 +36,17 @@ def _limits(result: dict[str, Any]) -> list[str]:
     if result["own_events"]:
         parts.append(f"{result['own_events']} more, caused by this diagnosis itself, are not counted")
     return [*sentences, *(["; ".join(parts) + "."] if parts else [])]
+
+
+def _costs(result: dict[str, Any]) -> list[str]:
+    """What was left out because it cost the host too much."""
+    if "thinned_after_s" not in result:
+        return []
+    ended = f", and after {result['detached_after_s']:.1f} s it was detached" if "detached_after_s" in result else ""
+    return [
+        f"After {result['thinned_after_s']:.1f} s events were only counted{ended}, for it cost the host too much: what"
+        " is said of results, durations and events is of the time before."
+    ]
 
 
 def _times(count: int) -> str:

@@ -19,10 +19,12 @@ from typing import Any, Callable, Optional, Union
 from . import kernel, sampling, trees
 from .bundle import Bundle
 from .compiler import Object, compile_programs
+from .cost import LOOK_SECONDS, CostWatch
 from .errors import EbpfError, HostError
 from .function_probe import FunctionProbe
 from .function_types import FunctionTypes
 from .loader import LoadedObject
+from .memory import MapBudget
 from .namespace import pid_namespace
 from .request import MAX_SECONDS, ProgramRequest, parse_request
 from .scope import Scope, find_scope
@@ -44,11 +46,17 @@ _IN_A_NAMESPACE = (
 
 @dataclass(frozen=True)
 class TraceLimits:
-    """Bounds on what one round may ask: seconds, programs, and events carried of each program."""
+    """Bounds on what one round may ask: seconds, programs, events carried of each program, and what it costs the host.
+
+    `cpu_share`: of one CPU, for all programs together, 0 for no limit; None for a tenth of the host's CPUs.
+    `map_bytes`: memory of the kernel, 0 for no limit; None for what suits the host's.
+    """
 
     seconds: float = MAX_SECONDS
     programs: int = 8
     events: int = 50
+    cpu_share: Optional[float] = None
+    map_bytes: Optional[int] = None
 
 
 @dataclass
@@ -142,29 +150,34 @@ class Tracer:
         followed: Optional[ProcessTrees] = None
         running: list[_Running] = []
         results: dict[int, dict[str, Any]] = {}
+        watch = CostWatch(self._limits.cpu_share)
+        budget = MapBudget(self._limits.map_bytes)
         try:
             try:
                 self._compile_all([probe for _index, _request, probe in probes])
                 kernel.raise_memory_lock_limit()
+                watch.start()
                 followed = ProcessTrees(self._compiled[trees.SOURCE])
                 followed.own(self._roots)
             except (EbpfError, OSError) as error:
                 return {index: _failed(request, _sentence(error)) for index, request, _probe in probes}
             for index, request, probe in probes:
                 try:
-                    running.append(self._attach(index, request, probe, followed))
+                    running.append(self._attach(index, request, probe, followed, budget))
+                    watch.add(index, running[-1].objects)
                 except (EbpfError, OSError) as error:
                     results[index] = _failed(request, _sentence(error, request.target))
             _begin_together(running)
             if running:
                 longest = max(one.request.duration for one in running)
                 progress({"stage": "trace_running", "text": f"tracing {len(running)} probes for up to {longest:g} s"})
-            self._wait(running, results, followed, progress)
+            self._wait(running, results, followed, watch, progress)
         finally:
             for one in running:
                 one.close()
             if followed is not None:
                 followed.close()
+            watch.close()
         return results
 
     def _compile_all(self, probes: list[Probe]) -> None:
@@ -178,7 +191,9 @@ class Tracer:
             if source not in self._compiled:
                 self._compiled[source] = compile_programs(self._bundle.program(source), functions)
 
-    def _attach(self, index: int, request: ProgramRequest, probe: Probe, followed: ProcessTrees) -> _Running:
+    def _attach(
+        self, index: int, request: ProgramRequest, probe: Probe, followed: ProcessTrees, budget: MapBudget
+    ) -> _Running:
         head = probe.plan()
         scope = find_scope(request.filters)
         scope.enter(head, followed)
@@ -186,6 +201,7 @@ class Tracer:
         objects: list[LoadedObject] = []
 
         def load(source: str) -> LoadedObject:
+            budget.take(self._compiled[source], {"trees"}, sizes)
             objects.append(LoadedObject(self._compiled[source], {"trees": followed.map}, sizes))
             scope.write(objects[-1].maps)
             return objects[-1]
@@ -201,22 +217,40 @@ class Tracer:
         return _Running(index, request, probe, scope, objects, time.time_ns(), began, began + request.duration)
 
     def _wait(
-        self, running: list[_Running], results: dict[int, dict[str, Any]], followed: ProcessTrees, progress: Progress
+        self,
+        running: list[_Running],
+        results: dict[int, dict[str, Any]],
+        followed: ProcessTrees,
+        watch: CostWatch,
+        progress: Progress,
     ) -> None:
-        """Lets each probe run its time, then reads it."""
-        for one in sorted(running, key=lambda one: one.ends):
-            stopped = self._stop.wait(max(0.0, one.ends - time.monotonic()))
-            for loaded in reversed(one.objects):
-                loaded.detach()  # what counts goes last: nothing is captured that is not counted
-            seconds = time.monotonic() - one.began
-            results[one.index] = self._read(one, seconds, followed)
-            if stopped:
-                results[one.index].setdefault("notes", []).append("The trace was stopped before its time.")
-            count = results[one.index]["event_count"]
-            progress({"stage": "program_done", "text": f"{one.request.name}: {one.request.target} fired {count} times"})
-            one.close()
+        """Lets each probe run its time, or as long as it does not cost too much, then reads it."""
+        left = sorted(running, key=lambda one: one.ends)
+        while left:
+            stopped = self._stop.wait(max(0.0, min(LOOK_SECONDS, left[0].ends - time.monotonic())))
+            over = [one for one in left if stopped or one.ends <= time.monotonic()]
+            if not over:
+                watch.look()
+                over = [one for one in left if watch.was_detached(one.index)]
+            covered = {one.index: self._detached(one, watch) for one in over}
+            for one in over:
+                results[one.index] = self._read(one, covered[one.index], followed, watch)
+                one.close()
+                if stopped:
+                    results[one.index].setdefault("notes", []).append("The trace was stopped before its time.")
+                count = results[one.index]["event_count"]
+                text = f"{one.request.name}: {one.request.target} fired {count} times"
+                progress({"stage": "program_done", "text": text})
+            left = [one for one in left if one.index not in results]
 
-    def _read(self, one: _Running, seconds: float, followed: ProcessTrees) -> dict[str, Any]:
+    @staticmethod
+    def _detached(one: _Running, watch: CostWatch) -> float:
+        """For how many seconds the probe was attached, which it no longer is."""
+        for loaded in reversed(one.objects):
+            loaded.detach()  # what counts goes last: nothing is captured that is not counted
+        return watch.ended(one.index) - one.began
+
+    def _read(self, one: _Running, seconds: float, followed: ProcessTrees, watch: CostWatch) -> dict[str, Any]:
         time.sleep(_SETTLE_SECONDS)
         request = one.request
         result: dict[str, Any] = {"program_name": request.name}
@@ -236,6 +270,9 @@ class Tracer:
             }
         )
         result.update(measured)
+        keys, notes = watch.result(one.index, seconds, request.duration)
+        result.update(keys)
+        result["notes"] += notes
         if followed.note:
             result["notes"].append(followed.note)
         result["notes"] += one.scope.notes(followed.lost())

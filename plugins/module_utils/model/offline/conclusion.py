@@ -110,6 +110,11 @@ def _unknown(evidence: Evidence) -> list[str]:
         if not trace.attached:
             reasons.setdefault(name_of(trace.result.get("error"), 300), []).append(name_of(trace.target or trace.key))
     unknown = [f"{', '.join(targets)} (not attached: {reason.rstrip('.')})" for reason, targets in reasons.items()]
+    for trace in evidence.traces:
+        thinned = trace.result.get("thinned_after_s")
+        if isinstance(thinned, (int, float)):
+            what = f"{name_of(trace.target or trace.key)} after its first {thinned:.1f} s"
+            unknown.append(f"{what} (its events were only counted from then on, for looking at them cost too much)")
     for name, result in evidence.commands.items():
         if result.get("refused"):
             unknown.append(f"{name} (the command was refused)")

@@ -1,0 +1,191 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the programs of a round cost the host, and what is done where that is too much. Private to the collection.
+
+The kernel measures how long eBPF programs run (Linux 5.8, CAP_SYS_ADMIN). That is their own time: what the kernel
+spends on calling them comes on top. A probe that costs too much is thinned first: it keeps counting and keeps nothing
+else. Where counting alone is too much it is detached, and its result says how long it was attached.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Callable, Optional
+
+from . import layout, sampling
+from .kernel import Map, enable_statistics
+from .loader import LoadedObject
+
+LOOK_SECONDS = 0.5
+_WINDOW = 2.0  # seconds over which a share is averaged
+_SHORTEST = 0.9  # seconds that must be known of before a probe is judged
+_AT_ONCE = 4  # times the limit: then one look is enough
+_ASSUMED_NANOSECONDS = (
+    1000  # of an event, where the kernel measures nothing; a system call with its return takes about that
+)
+_UNKNOWN = (
+    "What this cost is not known: the kernel measures eBPF programs from Linux 5.8 on and for CAP_SYS_ADMIN ({reason})."
+)
+
+
+def default_limit() -> float:
+    """A tenth of what the host's CPUs can do, as a share of one CPU."""
+    return 0.1 * (os.cpu_count() or 1)
+
+
+@dataclass
+class _Probe:
+    """One request's programs. Seconds of the monotonic clock; `looks`: when, and nanoseconds run until then."""
+
+    objects: list[LoadedObject]
+    began: float
+    looks: deque[tuple[float, int]] = field(default_factory=deque)
+    thinned: Optional[float] = None
+    detached: Optional[float] = None
+    read: bool = False  # its result was made: it is closed soon
+    reasons: list[str] = field(default_factory=list)
+
+    def share(self) -> float:
+        """Of one CPU, over the looks."""
+        (first, before), (last, after) = self.looks[0], self.looks[-1]
+        return (after - before) / 1e9 / (last - first) if last > first else 0.0
+
+
+class CostWatch:
+    """Measures the programs of a round while it is open, and acts where together they take more than the limit."""
+
+    def __init__(self, limit: Optional[float] = None, clock: Callable[[], float] = time.monotonic) -> None:
+        """`limit`: a share of one CPU; 0 for none, None for the default."""
+        self._limit = default_limit() if limit is None else limit
+        self._clock = clock
+        self._probes: dict[int, _Probe] = {}
+        self._statistics = -1
+        self._reason = ""
+
+    def start(self) -> None:
+        """Lets the kernel measure; to be called before anything is attached."""
+        try:
+            self._statistics = enable_statistics()
+        except OSError as error:
+            self._reason = error.strerror or str(error)
+
+    @property
+    def measures(self) -> bool:
+        """Whether the kernel tells what programs cost."""
+        return self._statistics >= 0
+
+    def add(self, index: int, objects: list[LoadedObject]) -> None:
+        """Watches what was attached for the request of that index."""
+        probe = self._probes[index] = _Probe(objects, self._clock())
+        probe.looks.append((probe.began, self._nanoseconds(probe)))
+
+    def look(self) -> None:
+        """To be called every LOOK_SECONDS or so. Thins or detaches the costliest probe where the limit is passed."""
+        now = self._clock()
+        attached = [probe for probe in self._probes.values() if probe.detached is None and not probe.read]
+        for probe in attached:
+            probe.looks.append((now, self._nanoseconds(probe)))
+            while probe.looks[-1][0] - probe.looks[0][0] > _WINDOW:
+                probe.looks.popleft()
+        if not attached or not self._limit:
+            return
+        total = sum(probe.share() for probe in attached)
+        known = min(probe.looks[-1][0] - probe.looks[0][0] for probe in attached)
+        if total <= self._limit or (known < _SHORTEST and total <= _AT_ONCE * self._limit):
+            return
+        self._act(max(attached, key=_Probe.share), total, now)
+        for probe in attached:
+            probe.looks.clear()  # what was before says nothing of what is now
+            probe.looks.append((now, self._nanoseconds(probe)))
+
+    def _act(self, probe: _Probe, total: float, now: float) -> None:
+        taken = f"{probe.share():.1%} of a CPU" + (f" ({total:.1%} with the others)" if total > probe.share() else "")
+        limit = f"{self._limit * 100:g}% is allowed"
+        if probe.thinned is None:
+            probe.thinned = now
+            for maps in _open(probe.objects):
+                _thin(maps)
+            probe.reasons.append(
+                f"Its programs took {taken}, and {limit}: from {now - probe.began:.1f} s on, events were only counted"
+                " (in all, by process, by system call). Results, durations and events carried are of the time before."
+            )
+            return
+        probe.detached = now
+        for loaded in reversed(probe.objects):
+            loaded.detach()
+        probe.reasons.append(f"Counting alone took {taken}, and {limit}, so it was detached.")
+
+    def _nanoseconds(self, probe: _Probe) -> int:
+        if self.measures:
+            return sum(loaded.statistics()[0] for loaded in probe.objects)
+        return max(map(_events, _open(probe.objects)), default=0) * _ASSUMED_NANOSECONDS
+
+    def was_detached(self, index: int) -> bool:
+        """Whether the probe is detached already because of what it cost."""
+        return self._probes[index].detached is not None
+
+    def ended(self, index: int) -> float:
+        """When the probe was detached, or now, in seconds of the monotonic clock."""
+        detached = self._probes[index].detached
+        return self._clock() if detached is None else detached
+
+    def result(self, index: int, seconds: float, asked: float) -> tuple[dict[str, Any], list[str]]:
+        """Keys of the result, and notes, of a probe that was attached for `seconds` of `asked`.
+
+        `cost` is None where it is not known; `thinned_after_s` and `detached_after_s` are there where that was done.
+        """
+        probe = self._probes[index]
+        probe.read = True
+        notes = list(probe.reasons)
+        if probe.detached is not None:
+            notes.append(
+                f"So it was attached for {seconds:.1f} s of the {asked:g} s: all that it counted is of that time."
+            )
+        if not self.measures:
+            notes.append(_UNKNOWN.format(reason=self._reason))
+        keys: dict[str, Any] = {"cost": self._cost(probe, seconds) if self.measures else None}
+        if probe.thinned is not None:
+            keys["thinned_after_s"] = round(probe.thinned - probe.began, 3)
+        if probe.detached is not None:
+            keys["detached_after_s"] = round(probe.detached - probe.began, 3)
+        return keys, notes
+
+    @staticmethod
+    def _cost(probe: _Probe, seconds: float) -> dict[str, Any]:
+        measured = [loaded.statistics() for loaded in probe.objects]
+        nanoseconds, runs = (sum(column) for column in zip(*measured))
+        return {
+            "cpu_share": round(nanoseconds / 1e9 / seconds, 6) if seconds > 0 else 0.0,
+            "runs": runs,
+            "ns_per_run": round(nanoseconds / runs) if runs else 0,
+        }
+
+    def close(self) -> None:
+        """Lets the kernel stop measuring; may be called twice."""
+        if self._statistics >= 0:
+            os.close(self._statistics)
+            self._statistics = -1
+
+
+def _open(objects: list[LoadedObject]) -> list[dict[str, Map]]:
+    """The maps of each object that was not closed for want of something to attach it to."""
+    return [loaded.maps for loaded in objects if loaded.maps["plan"].fd >= 0]
+
+
+def _thin(maps: dict[str, Map]) -> None:
+    """Tells a program, in its plan, to keep nothing but counts. Every plan begins with the same head."""
+    key = struct.pack("=I", 0)
+    plan = bytearray(maps["plan"].values(key)[0])
+    head = layout.PlanHead.from_buffer(plan)
+    head.flags |= layout.COUNT_ONLY
+    maps["plan"].update(key, bytes(plan))
+
+
+def _events(maps: dict[str, Map]) -> int:
+    """How many events passed the filters, those of the diagnosis itself among them."""
+    return sampling.total(maps, layout.TOTAL_EVENTS) + sampling.total(maps, layout.TOTAL_OWN)
