@@ -3,7 +3,7 @@
  * Kernel functions: entries alone (kprobe), or entries paired with returns (kretprobe).
  *
  * Attached by fentry and fexit where the kernel has them, which miss nothing, else by kprobe and kretprobe. What is
- * read of a call is data: for each field where it starts, which pointers to follow, how many bytes.
+ * read of a call is data: step by step from an argument along pointers to values.
  *
  * A call is known by where it is on its stack. No two calls that are under way share that, however deep they recurse,
  * whichever interrupt calls the function again, and wherever the thread moves; only a call that never returned can
@@ -12,15 +12,15 @@
 #define KEY_BYTES 64
 #include "pairing.h"
 
-#define FIELDS 32
+#define VALUES 32
+#define STEPS 64
 #define TEXTS 2
 #define TEXT_BYTES 384
 #define NAME_BYTES 128 /* of one component of a path, with its end */
 #define PATH_STEPS 24
-#define HOPS 3
 #define KEY_PARTS 8
 
-#define START_RESULT 6 /* below: the number of an argument */
+#define NESTED 4 /* a thread, and three kinds of interrupts */
 
 #define WHEN_ENTERED 0
 #define WHEN_RETURNED 1
@@ -45,22 +45,42 @@
 #define FALSE -2
 #define TRUE -3
 
-struct field_plan {
-	u8 start; /* the number of an argument, or START_RESULT */
-	u8 when;  /* WHEN_* */
-	u8 hops;  /* how many pointers to follow */
-	u8 size;  /* bytes at the end of the way; 0: what it starts with */
-	u32 offset[HOPS + 1];
+/*
+ * One step on the way to a value: from an argument, or from where the last step came, to what is some bytes further.
+ * A value behind two pointers takes three steps.
+ */
+struct step {
+	u8 start;   /* which word of a call, from its first argument on */
+	u8 size;    /* bytes to read; 0: nothing is read, the place itself is the value */
+	u8 into;    /* which value this is; each step before the last writes to NO_VALUE */
+	u8 unused;
+	u32 offset; /* bytes */
 };
 
+#define START_RESULT 6
+#define START_PLACE 7 /* where the last step came */
+#define NO_VALUE (VALUES - 1)
+
 struct text_plan {
-	u8 start;
-	u8 when;
-	u8 hops;
-	u8 how; /* READ_* */
-	u32 offset[HOPS + 1];
-	u32 length; /* of READ_*_BYTES, at most 255 */
+	u8 how;	   /* READ_* */
+	u8 when;   /* WHEN_* */
+	u8 place;  /* which value says where it is */
+	u8 length; /* bytes, of READ_*_BYTES */
 };
+
+/*
+ * Where a program finds things, as offsets in its context: the registers for a kprobe, an array of arguments for fentry.
+ * So one program serves both, and no architecture's calling convention is in here.
+ */
+struct context_layout {
+	u32 argument[6];
+	u32 returned;
+	u32 stack; /* where the stack pointer is; NO_STACK: the context itself is on the stack, at a place of its own */
+	u32 above; /* by how many bytes the stack pointer is higher when a call returns than when it began */
+	u32 unused;
+};
+
+#define NO_STACK 0xffffffff
 
 /* Offsets in bytes. */
 struct path_layout {
@@ -76,15 +96,18 @@ struct path_layout {
 
 struct function_plan {
 	struct plan_head head;
+	struct context_layout context;
 	struct path_layout path;
 	u32 arguments;	 /* how many the function has, at most 6 */
 	u32 result;	 /* RESULT_* */
 	u32 result_size; /* bytes */
-	u32 fields;
-	u32 key_parts; /* 0: calls are not counted by what they are about */
-	u32 key[KEY_PARTS]; /* which fields that is */
-	u32 key_text;  /* 1 + the text that names it; 0: none */
-	struct field_plan field[FIELDS];
+	u32 steps;	  /* at the entry */
+	u32 key_steps;	  /* so many of them, the first, give all that the key is made of */
+	u32 return_steps; /* at the return, behind the others */
+	u32 key_parts;	/* 0: calls are not counted by what they are about */
+	u32 key[KEY_PARTS]; /* which values that is */
+	u32 key_text; /* 1 + the text that names it; 0: none */
+	struct step step[STEPS];
 	struct text_plan text[TEXTS];
 };
 
@@ -102,27 +125,15 @@ struct text {
 
 struct function_event {
 	struct call call;
-	u64 value[FIELDS];
-	u64 readable; /* which fields could be read, a bit for each */
+	u64 value[VALUES];
+	u64 readable; /* which values could be read, a bit for each */
+	struct call_key key; /* what the call is about */
 	struct text text[TEXTS];
 };
 
-#if defined(__x86_64__)
-struct registers {
-	u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, number, ip, cs, flags, sp;
-};
-#define RETURN_ADDRESS_BYTES 8 /* what a call puts on the stack and a return takes from it */
-#elif defined(__aarch64__)
-struct registers {
-	u64 regs[31], sp, pc, pstate;
-};
-#define RETURN_ADDRESS_BYTES 0
-#else
-#error "This architecture's calling convention is not known here."
-#endif
-
 BPF_TABLE("array", u32, struct function_plan, plan, 1);
-BPF_TABLE("array", u32, struct function_event, blank, 1);
+BPF_TABLE("percpu_array", u32, u32, nesting, 1);
+BPF_TABLE("percpu_array", u32, struct function_event, room, NESTED);
 BPF_TABLE("hash", u64, struct function_event, in_flight, 1); /* sized when it is loaded */
 BPF_TABLE("hash", struct call_key, struct text, labels, 1024);
 BPF_TABLE("array", u32, struct function_event, sample, 1); /* sized when it is loaded */
@@ -131,78 +142,49 @@ BPF_TABLE("array", u32, struct function_event, sample, 1); /* sized when it is l
 #define bound_to_15(value) asm volatile("%0 &= 15" : "+r"(value))
 #define bound_to_255(value) asm volatile("%0 &= 255" : "+r"(value))
 #define bound_to_texts(value) asm volatile("%0 &= 1" : "+r"(value))
-#define bound_to_fields(value) asm volatile("%0 &= 31" : "+r"(value))
+#define bound_to_words(value) asm volatile("%0 &= 7" : "+r"(value))
+#define bound_to_steps(value) asm volatile("%0 &= 63" : "+r"(value))
+#define bound_to_values(value) asm volatile("%0 &= 31" : "+r"(value))
 
 /* The compiler reads again what it has in variables, of which the verifier knows more than helps it (see struct text). */
 #define forget() asm volatile("" : : : "memory")
 
-static __always_inline u64 start_of(struct call *call, u32 which)
+/*
+ * What cannot be read is 0, and so is all that is behind it. Without branches, or the verifier would follow every way
+ * through all of the steps.
+ */
+static __always_inline void take_step(struct function_event *event, struct step *step)
 {
-	u64 value = call->result;
-	int i;
+	u64 start = step->start, into = step->into, size = step->size, from, value[2] = {};
+	s64 status = 0;
 
-#pragma unroll
-	for (i = 0; i < 6; i++)
-		if (i == which)
-			value = call->argument[i];
-	return value;
-}
-
-/* Follows pointers; 0 where one cannot be read. The end is in `at`. */
-static __always_inline int follow(u64 *at, u32 hops, u32 *offset)
-{
-	u64 address = *at;
-	int i;
-
-#pragma unroll
-	for (i = 0; i < HOPS; i++) {
-		u64 next = 0;
-
-		if (i >= hops)
-			break;
-		if (bpf_probe_read_kernel(&next, sizeof(next), (void *)(address + offset[i])) || !next)
-			return 0;
-		address = next;
-	}
-	*at = address + offset[hops & HOPS];
-	return 1;
-}
-
-static __always_inline int read_field(struct call *call, struct field_plan *field, u64 *value)
-{
-	u64 at = start_of(call, field->start), read[2] = {};
-	u32 size = field->size;
-
-	if (!size && !field->hops) {
-		*value = at;
-		return 1;
-	}
-	if (!at || !follow(&at, field->hops, field->offset))
-		return 0;
+	bound_to_words(start);
+	bound_to_values(into);
 	bound_to_15(size);
-	if (bpf_probe_read_kernel(read, size, (void *)at))
-		return 0;
-	*value = read[0];
-	return 1;
+	from = event->call.argument[start] + step->offset;
+	if (size)
+		status = bpf_probe_read_kernel(value, size, (void *)from); /* zeros, where it fails */
+	else
+		value[0] = from;
+	event->call.place = value[0];
+	event->value[into] = value[0];
+	event->readable |= (((u64)status >> 63) ^ 1) << into;
 }
 
-static __always_inline void read_fields(struct function_plan *wanted, struct function_event *event, u32 when)
+static __always_inline void take_steps(struct function_plan *wanted, struct function_event *event, u32 first, u32 count)
 {
+	volatile u32 *steps = &event->call.number; /* which only system calls have */
 	u32 i;
 
+	*steps = count;
 #pragma clang loop unroll(disable)
-	for (i = 0; i < FIELDS; i++) {
-		struct field_plan *field = &wanted->field[i];
-		u64 value = 0;
+	for (i = 0; i < STEPS; i++) {
+		u64 which = first + i;
 
-		if (i >= wanted->fields)
+		if (i >= *steps)
 			break;
-		if (field->when != when)
-			continue;
-		if (read_field(&event->call, field, &value)) {
-			event->value[i] = value;
-			event->readable |= 1ULL << i;
-		}
+		bound_to_steps(which);
+		take_step(event, &wanted->step[which]);
 	}
 }
 
@@ -257,20 +239,18 @@ static __always_inline void read_path(struct path_layout *layout, struct text *t
 	text->length = text->used ? text->used : -14; /* EFAULT */
 }
 
-static __always_inline void read_text(struct function_plan *wanted, struct text_plan *plan, struct call *call,
-				      struct text *text)
+static __always_inline void read_text(struct function_plan *wanted, struct text_plan *plan,
+				      struct function_event *event, struct text *text)
 {
-	u64 at = start_of(call, plan->start), vfsmount = 0, dentry;
+	u64 place = plan->place, at, vfsmount = 0, dentry;
 	u32 length = plan->length, how = plan->how;
 	s32 read = 0;
 
 	text->length = 0;
-	if (!at)
+	bound_to_values(place);
+	at = event->value[place];
+	if (at < 4096) /* no pointer, or nothing but an offset from none */
 		return;
-	if (!follow(&at, plan->hops, plan->offset)) {
-		text->length = -14; /* EFAULT */
-		return;
-	}
 	if (how == READ_KERNEL_STRING) {
 		text->length = bpf_probe_read_kernel_str(text->bytes, TEXT_BYTES, (void *)at);
 	} else if (how == READ_USER_STRING) {
@@ -306,62 +286,40 @@ static __always_inline void read_texts(struct function_plan *wanted, struct func
 
 		if (!plan->how || (plan->when != when && !again))
 			continue;
-		read_text(wanted, plan, &event->call, &event->text[i]);
+		read_text(wanted, plan, event, &event->text[i]);
 	}
 }
 
-/* The key of a call of which the fields have been read. */
-static __always_inline void take_key(struct function_plan *wanted, struct function_event *event, u64 *part)
+static __always_inline void take_key(struct function_plan *wanted, struct function_event *event)
 {
+	u64 *part = (u64 *)event->key.key;
 	u32 i;
 
 #pragma unroll
 	for (i = 0; i < KEY_PARTS; i++) {
 		u64 which = wanted->key[i];
 
-		bound_to_fields(which);
-		if (i < wanted->key_parts)
-			part[i] = event->value[which];
+		bound_to_values(which);
+		part[i] = i < wanted->key_parts ? event->value[which] : 0;
 	}
 }
 
-/* The key of a call of which nothing has been read. */
-static __always_inline void read_key(struct function_plan *wanted, struct call *call, u64 *part)
+/* Whether a key has no name yet, and needs one. */
+static __always_inline int is_nameless(struct function_plan *wanted, struct function_event *event)
 {
-	u32 i;
-
-#pragma unroll
-	for (i = 0; i < KEY_PARTS; i++) {
-		u64 which = wanted->key[i];
-
-		bound_to_fields(which);
-		if (i < wanted->key_parts)
-			read_field(call, &wanted->field[which], &part[i]);
-	}
+	return wanted->key_text && !labels.lookup(&event->key);
 }
 
-/* A key that was not there before gets a name, if it needs one: what was read already, or what is read now. */
-static __always_inline void name_key(struct function_plan *wanted, struct call_key *key, struct call *call,
-				     struct function_event *event)
+static __always_inline void count_about(struct function_plan *wanted, struct function_event *event)
 {
 	u64 which = wanted->key_text - 1;
-	struct function_event *nothing;
-	u32 zero = 0;
-	struct text *label;
 
-	if (!wanted->key_text || labels.lookup(key))
+	if (!wanted->key_parts)
 		return;
 	bound_to_texts(which);
-	if (event) {
-		labels.update(key, &event->text[which]);
-		return;
-	}
-	nothing = blank.lookup(&zero);
-	if (!nothing || labels.update(key, &nothing->text[0]))
-		return;
-	label = labels.lookup(key);
-	if (label)
-		read_text(wanted, &wanted->text[which], call, label);
+	if (is_nameless(wanted, event))
+		labels.update(&event->key, &event->text[which]);
+	count_key(&event->key);
 }
 
 static __always_inline s64 result_of(struct function_plan *wanted, u64 returned)
@@ -393,123 +351,62 @@ static __always_inline s64 result_key(struct function_plan *wanted, s64 result)
 	return 0;
 }
 
-static __always_inline void begin(struct call *call, struct caller *caller, u32 entered)
+static __always_inline void begin(struct function_event *event, struct caller *caller, u32 entered)
 {
-	call->timestamp = bpf_ktime_get_ns();
-	call->pid_tgid = caller->shown;
-	call->thread = caller->pid_tgid;
-	call->entered = entered;
-	bpf_get_current_comm(call->comm, sizeof(call->comm));
-}
-
-/* Room in the sample for a call of which nothing was read until now, or 0. */
-static __always_inline struct function_event *keep(struct function_plan *wanted, struct call *call, int failed)
-{
-	s32 slot = slot_of_call(&wanted->head, call, failed);
-	struct function_event *event;
-
-	if (slot < 0)
-		return 0;
-	event = sample.lookup((u32 *)&slot);
-	if (!event)
-		return 0;
-	event->call = *call;
+	event->call.timestamp = bpf_ktime_get_ns();
+	event->call.pid_tgid = caller->shown;
+	event->call.thread = caller->pid_tgid;
+	event->call.duration = 0;
+	event->call.result = 0;
+	event->call.number = 0;
+	event->call.entered = entered;
+	bpf_get_current_comm(event->call.comm, sizeof(event->call.comm));
+	__builtin_memset(event->value, 0, sizeof(event->value));
 	event->readable = 0;
 	event->text[0].length = 0;
 	event->text[1].length = 0;
-	return event;
 }
 
-/* An entry, where returns are not watched. */
-static __always_inline void count_entry(struct function_plan *wanted, struct caller *caller, struct call *call)
+/* What an entry adds, where returns are not watched. */
+static __always_inline void count_entry(struct function_plan *wanted, struct function_event *event, s32 slot)
 {
-	struct function_event *event;
-	struct call_key key = {};
-
-	if (!count_event(caller))
-		return;
-	begin(call, caller, 1);
-	if (wanted->key_parts) {
-		read_key(wanted, call, (u64 *)key.key);
-		name_key(wanted, &key, call, 0);
-		count_key(&key);
-	}
-	event = keep(wanted, call, 0);
-	if (event) {
-		read_fields(wanted, event, WHEN_ENTERED);
-		read_texts(wanted, event, WHEN_ENTERED);
-	}
+	count_about(wanted, event);
+	if (slot >= 0)
+		sample.update((u32 *)&slot, event);
 }
 
-/* An entry that waits for its return. */
-static __always_inline void await_return(struct function_plan *wanted, struct caller *caller, struct call *call,
-					 u64 frame)
+static __always_inline void await_return(struct function_event *event, u64 frame)
 {
-	struct function_event *event;
-	u32 zero = 0;
-
-	if (is_own(caller->pid_tgid, caller->shown))
-		return; /* its return is counted, apart */
-	event = blank.lookup(&zero);
-	if (!event)
-		return;
 	if (in_flight.lookup(&frame))
 		add_total(TOTAL_NOT_RETURNED);
-	if (in_flight.update(&frame, event)) {
-		add_total(TOTAL_NOT_PAIRED);
-		return;
-	}
-	event = in_flight.lookup(&frame);
-	if (!event)
-		return;
-	begin(call, caller, 1);
-	event->call = *call;
-	read_fields(wanted, event, WHEN_ENTERED);
-	read_texts(wanted, event, WHEN_ENTERED);
-	add_total(TOTAL_ENTRIES);
-}
-
-static __always_inline void enter(struct call *call, u64 frame)
-{
-	struct caller caller = {};
-	u32 zero = 0;
-	struct function_plan *wanted = plan.lookup(&zero);
-
-	if (!wanted || !passes(&wanted->head, &caller))
-		return;
-	if (wanted->head.flags & AT_EXIT)
-		await_return(wanted, &caller, call, frame);
-	else
-		count_entry(wanted, &caller, call);
+	add_total(in_flight.update(&frame, event) ? TOTAL_NOT_PAIRED : TOTAL_ENTRIES);
 }
 
 /* A return whose entry was not kept: of our own process tree, or `in_flight` was full. */
 static __always_inline void count_lone_return(struct function_plan *wanted, s64 result)
 {
+	int failed = has_failed(wanted, result);
 	struct caller caller = {};
-	struct call call = {};
 
-	if (!passes(&wanted->head, &caller))
-		return;
 	/* How long it took is not known, so it cannot be said to have taken long enough. */
-	if (!is_wanted_result(&wanted->head, has_failed(wanted, result), 0) || !count_event(&caller))
+	if (!passes(&wanted->head, &caller) || !is_wanted_result(&wanted->head, failed, 0) || !count_event(&caller) ||
+	    (wanted->head.flags & COUNT_ONLY))
 		return;
-	begin(&call, &caller, 0);
-	call.result = result;
+	if (wanted->head.flags & COUNT_ONLY)
+		return;
 	if (wanted->result)
 		count_result(result_key(wanted, result));
-	if (has_failed(wanted, result)) {
+	if (failed) {
 		add_total(TOTAL_ERRORS);
 		count_process(caller.shown >> 32, 0, 1);
 	}
-	keep(wanted, &call, has_failed(wanted, result));
 }
 
-static __always_inline void count_failed(struct function_event *event, struct call_key *key)
+static __always_inline void count_failed(struct function_event *event)
 {
 	struct failure_key failure = {};
 
-	__builtin_memcpy(failure.key, key->key, KEY_BYTES);
+	__builtin_memcpy(failure.key, event->key.key, KEY_BYTES);
 	count_failure(&failure, &event->call);
 }
 
@@ -519,7 +416,9 @@ static __always_inline int complete(struct function_plan *wanted, struct functio
 	event->call.duration = bpf_ktime_get_ns() - event->call.timestamp;
 	if (!is_wanted_result(&wanted->head, has_failed(wanted, event->call.result), event->call.duration))
 		return 0;
-	read_fields(wanted, event, WHEN_RETURNED);
+	if (wanted->head.flags & COUNT_ONLY)
+		return 1;
+	take_steps(wanted, event, wanted->steps, wanted->return_steps);
 	read_texts(wanted, event, WHEN_RETURNED);
 	return 1;
 }
@@ -529,39 +428,32 @@ static __always_inline void count_return(struct function_plan *wanted, struct fu
 	s64 result = event->call.result;
 	int failed = has_failed(wanted, result);
 	u32 tgid = event->call.pid_tgid >> 32;
-	struct call_key key = {};
 	s32 slot;
 
 	add_total(TOTAL_EVENTS);
-	add_total(TOTAL_RETURNS);
 	count_process(tgid, 1, 0);
+	if (wanted->head.flags & COUNT_ONLY)
+		return;
+	add_total(TOTAL_RETURNS);
 	count_latency(event->call.duration);
-	if (wanted->key_parts) {
-		take_key(wanted, event, (u64 *)key.key);
-		name_key(wanted, &key, &event->call, event);
-		count_key(&key);
-	}
+	take_key(wanted, event); /* again: a field may have been read at the return */
+	count_about(wanted, event);
 	if (wanted->result)
 		count_result(result_key(wanted, result));
 	if (failed) {
 		add_total(TOTAL_ERRORS);
 		count_process(tgid, 0, 1);
-		count_failed(event, &key);
+		count_failed(event);
 	}
 	slot = slot_of_call(&wanted->head, &event->call, failed);
 	if (slot >= 0)
 		sample.update((u32 *)&slot, event);
 }
 
-static __always_inline void leave(u64 returned, u64 frame)
+static __always_inline void leave(struct function_plan *wanted, u64 returned, u64 frame)
 {
-	u32 zero = 0;
-	struct function_plan *wanted = plan.lookup(&zero);
-	struct function_event *event;
+	struct function_event *event = in_flight.lookup(&frame);
 
-	if (!wanted)
-		return;
-	event = in_flight.lookup(&frame);
 	if (!event) {
 		count_lone_return(wanted, result_of(wanted, returned));
 		return;
@@ -590,69 +482,76 @@ static __always_inline u64 address_of(void *ctx)
 	return address;
 }
 
-/* kprobe */
-int on_entry(struct registers *ctx)
+static __always_inline u64 word_at(u64 address)
 {
-	struct call call = {};
+	u64 word = 0;
 
-#if defined(__x86_64__)
-	call.argument[0] = ctx->di;
-	call.argument[1] = ctx->si;
-	call.argument[2] = ctx->dx;
-	call.argument[3] = ctx->cx;
-	call.argument[4] = ctx->r8;
-	call.argument[5] = ctx->r9;
-#elif defined(__aarch64__)
-	call.argument[0] = ctx->regs[0];
-	call.argument[1] = ctx->regs[1];
-	call.argument[2] = ctx->regs[2];
-	call.argument[3] = ctx->regs[3];
-	call.argument[4] = ctx->regs[4];
-	call.argument[5] = ctx->regs[5];
-#endif
-	enter(&call, ctx->sp);
-	return 1; /* 0 would take the event away from every other user of this probe */
+	bpf_probe_read_kernel(&word, sizeof(word), (void *)address);
+	return word;
 }
 
-/* kretprobe */
-int on_return(struct registers *ctx)
+static __always_inline void enter(struct function_plan *wanted, u64 address, struct caller *caller, u32 level)
 {
-#if defined(__x86_64__)
-	leave(ctx->ax, ctx->sp - RETURN_ADDRESS_BYTES);
-#elif defined(__aarch64__)
-	leave(ctx->regs[0], ctx->sp - RETURN_ADDRESS_BYTES);
-#endif
-	return 1;
-}
+	struct function_event *event = room.lookup(&level);
+	u64 frame = address;
+	s32 slot = 0; /* until it has returned, a call has to have all */
+	u32 i;
 
-/* fentry: the context is an array of the arguments */
-int on_fentry(void *ctx)
-{
-	u32 zero = 0, i;
-	struct function_plan *wanted = plan.lookup(&zero);
-	struct call call = {};
-	u64 address = address_of(ctx);
-
-	if (!wanted)
-		return 0;
+	if (!event)
+		return;
+	begin(event, caller, 1);
 #pragma unroll
 	for (i = 0; i < 6; i++)
-		if (i < wanted->arguments)
-			bpf_probe_read_kernel(&call.argument[i], sizeof(u64), (void *)(address + i * sizeof(u64)));
-	enter(&call, address);
-	return 0;
+		event->call.argument[i] = i < wanted->arguments ? word_at(address + wanted->context.argument[i]) : 0;
+	if (wanted->context.stack != NO_STACK)
+		frame = word_at(address + wanted->context.stack);
+	if (wanted->head.flags & COUNT_ONLY) {
+		await_return(event, frame); /* for its duration, by which it is judged */
+		return;
+	}
+	if (!(wanted->head.flags & AT_EXIT))
+		slot = slot_of_call(&wanted->head, &event->call, 0);
+	take_steps(wanted, event, 0, slot < 0 ? wanted->key_steps : wanted->steps);
+	take_key(wanted, event);
+	if (slot >= 0 || is_nameless(wanted, event))
+		read_texts(wanted, event, WHEN_ENTERED);
+	if (wanted->head.flags & AT_EXIT)
+		await_return(event, frame);
+	else
+		count_entry(wanted, event, slot);
 }
 
-/* fexit: the same, and behind them what is returned */
-int on_fexit(void *ctx)
+int on_entry(void *ctx)
+{
+	u32 zero = 0, *level = nesting.lookup(&zero);
+	struct function_plan *wanted = plan.lookup(&zero);
+	struct caller caller = {};
+
+	if (!wanted || !level || counts_returns_alone(&wanted->head) || !passes(&wanted->head, &caller))
+		return 0;
+	if (wanted->head.flags & AT_EXIT) {
+		if (is_own(caller.pid_tgid, caller.shown))
+			return 0; /* its return is counted, apart */
+	} else if (!count_event(&caller) || (wanted->head.flags & COUNT_ONLY)) {
+		return 0;
+	}
+	/* Before 5.12 an interrupt may run this very program again while it runs. */
+	*level += 1;
+	enter(wanted, address_of(ctx), &caller, *level - 1);
+	*level -= 1;
+	return 0; /* all that fentry may; and no other user sees the event that a kprobe of a perf event makes */
+}
+
+int on_return(void *ctx)
 {
 	u32 zero = 0;
 	struct function_plan *wanted = plan.lookup(&zero);
-	u64 address = address_of(ctx), returned = 0;
+	u64 address = address_of(ctx), frame = address;
 
 	if (!wanted)
 		return 0;
-	bpf_probe_read_kernel(&returned, sizeof(returned), (void *)(address + wanted->arguments * 8));
-	leave(returned, address);
+	if (wanted->context.stack != NO_STACK)
+		frame = word_at(address + wanted->context.stack) - wanted->context.above;
+	leave(wanted, word_at(address + wanted->context.returned), frame);
 	return 0;
 }

@@ -13,8 +13,9 @@ struct call {
 	u64 pid_tgid;  /* by the ids of the namespace that is diagnosed */
 	u64 thread;    /* the same by the kernel's ids */
 	u64 duration;  /* nanoseconds */
-	s64 result;
 	u64 argument[6];
+	s64 result;
+	u64 place; /* where the last step to a value of a function's call came (function.c) */
 	char comm[COMM_BYTES];
 	u32 number;  /* of a system call */
 	u32 entered; /* 0: the entry was not seen, so only the result is known */

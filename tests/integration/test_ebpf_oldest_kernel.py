@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import Tracer
 
-SOURCES = ("raw_counter.c", "syscall.c", "tracepoint.c", "trees.c")
+SOURCES = ("function.c", "raw_counter.c", "syscall.c", "tracepoint.c", "trees.c")
 ATOMIC = (0xC3, 0xDB)  # BPF_STX | BPF_ATOMIC of 4 and of 8 bytes
 PLAIN_ADD = 0  # the only atomic operation before 5.12
 CALL = 0x85

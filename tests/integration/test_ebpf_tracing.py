@@ -354,6 +354,10 @@ def test_the_structures_are_as_large_as_the_compiled_maps_say(compiled: Tracer) 
         ("tracepoint.c", "sample"): layout.TracepointEvent,
         ("tracepoint.c", "plan"): layout.TracepointPlan,
         ("raw_counter.c", "plan"): layout.PlanHead,
+        ("function.c", "plan"): layout.FunctionPlan,
+        ("function.c", "sample"): layout.FunctionEvent,
+        ("function.c", "in_flight"): layout.FunctionEvent,
+        ("function.c", "labels"): layout.Text,
     }
     for (source, name), structure in sizes.items():
         definition = next(one for one in compiled._compiled[source].maps if one.name == name)
@@ -361,6 +365,8 @@ def test_the_structures_are_as_large_as_the_compiled_maps_say(compiled: Tracer) 
     keys = {one.name: one.key_size for one in compiled._compiled["syscall.c"].maps}
     assert keys["failures"] == ctypes.sizeof(layout.Failure) + layout.KEY_BYTES
     assert keys["by_key"] == layout.KEY_BYTES
+    of_functions = {one.name: one.key_size for one in compiled._compiled["function.c"].maps}
+    assert of_functions["by_key"] == layout.FUNCTION_KEY_BYTES
     assert keys["by_process"] == ctypes.sizeof(layout.ProcessKey)
 
 

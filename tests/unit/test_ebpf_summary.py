@@ -56,7 +56,7 @@ def test_a_quiet_probe_says_that_it_was_quiet() -> None:
 def test_an_inexact_count_is_never_told_as_exact() -> None:
     calls = {"by_syscall": {"connect": 40, "read": 2}, "in_flight": {"count": 1, "events": []}}
     summary = summarise({**RESULT, **calls, "exact": False, "missed": 5})
-    assert "not exact: the kernel skipped at least 5" in summary
+    assert "The count may be too low: the kernel does not say all that it skipped, and skipped at least 5." in summary
     assert "3 more, caused by this diagnosis itself" in summary
     assert "had not returned" in summary
     assert "40 failed" in summary

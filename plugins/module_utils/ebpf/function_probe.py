@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, Optional
 
-from . import calls, kernel, latency, layout, sampling
+from . import calling, calls, kernel, latency, layout, sampling, steps
 from .errors import EbpfError, HostError
 from .function_types import PlannedFunction
 from .functions import FunctionTarget
@@ -23,7 +23,7 @@ from .kernel import Map
 from .loader import Load, LoadedObject
 from .request import ProgramRequest
 
-SOURCE, FUNCTIONS = "function.c", ("on_entry", "on_return", "on_fentry", "on_fexit")
+SOURCE, FUNCTIONS = "function.c", ("on_entry", "on_return")
 _IN_FLIGHT_SHOWN = 20
 _FEWEST_CALLS, _MOST_CALLS = 1024, 16384  # calls under way that there is room for
 _COUNTS_SKIPPED = (6, 7)  # from here on the kernel counts how often it skipped the program of a kprobe
@@ -58,48 +58,46 @@ class FunctionProbe:
         """Writes the plan and attaches. Raises HostError, OSError."""
         loaded = load(SOURCE)
         self._loaded, self._head = loaded, head
-        sampling.write_plan(loaded.maps, self._plan(head))
         try:
             self._attach_tracing(loaded)
             self._by_tracing = True
         except (EbpfError, OSError) as error:
             loaded.unload()
-            self.attached_to = []
             self._attach_kprobe(loaded)
             self._notes.append(f"Attached by kprobe, as fentry was not possible: {_reason(error)}")
+
+    # The return is attached first: a call that enters before its return is watched would look like one that never
+    # returns.
 
     def _attach_tracing(self, loaded: LoadedObject) -> None:
         type_id = self._planned.type_id
         if type_id is None:
             raise HostError(self._planned.why_no_type_id)
-        # The return first: a call that enters before its return is watched would look like one that never returns.
+        sampling.write_plan(loaded.maps, self._plan(calling.tracing(self._planned.arguments)))
+        self.attached_to = [f"fentry:{self._target.name}"]
         if self._target.at_return:
-            loaded.attach_tracing(kernel.ATTACH_FEXIT, type_id, "on_fexit")
-        loaded.attach_tracing(kernel.ATTACH_FENTRY, type_id, "on_fentry")
-        names = ["fentry", "fexit"] if self._target.at_return else ["fentry"]
-        self.attached_to = [f"{name}:{self._target.name}" for name in names]
+            loaded.attach_tracing(kernel.ATTACH_FEXIT, type_id, "on_return")
+            self.attached_to.append(f"fexit:{self._target.name}")
+        loaded.attach_tracing(kernel.ATTACH_FENTRY, type_id, "on_entry")
 
     def _attach_kprobe(self, loaded: LoadedObject) -> None:
         symbol = self._target.symbol
+        sampling.write_plan(loaded.maps, self._plan(calling.registers()))
+        self.attached_to = [f"kprobe:{symbol}"]
         if self._target.at_return:
             loaded.attach_kprobe(symbol, True, "on_return")
             self.attached_to.append(f"kretprobe:{symbol}")
         loaded.attach_kprobe(symbol, False, "on_entry")
-        self.attached_to.insert(0, f"kprobe:{symbol}")
 
-    def _plan(self, head: layout.PlanHead) -> layout.FunctionPlan:
+    def _plan(self, context: layout.ContextLayout) -> layout.FunctionPlan:
         capture = self._capture
-        plan = layout.FunctionPlan(head=head, arguments=min(self._planned.arguments, layout.START_RESULT))
+        plan = layout.FunctionPlan(head=self._head, context=context)
+        plan.arguments = min(self._planned.arguments, layout.START_RESULT)
         plan.result, plan.result_size = capture.returns.kind, capture.returns.size
-        plan.fields, plan.key_parts = len(capture.fields), len(capture.key)
+        plan.key_parts = len(capture.key)
         plan.key[: len(capture.key)] = list(capture.key)
         plan.key_text = 0 if capture.key_blob is None else capture.key_blob + 1
-        for field, number in zip(plan.field, capture.fields):
-            field.start, field.when, field.size = number.start, number.when, number.size if number.hops else 0
-            _set_way(field, number.hops)
-        for text, blob in zip(plan.text, capture.blobs):
-            text.start, text.when, text.how, text.length = blob.start, blob.when, blob.how, blob.length
-            _set_way(text, blob.hops)
+        steps.write(plan, capture)
         if self._planned.path is not None:
             for name, offset in vars(self._planned.path).items():
                 setattr(plan.path, name, offset)
@@ -144,15 +142,17 @@ class FunctionProbe:
         labels = self._labels(maps["labels"])
         pending, dropped, ended = self._pending(maps["in_flight"], epoch_offset)
         overwritten = sampling.total(maps, layout.TOTAL_NOT_RETURNED)
+        gone = overwritten + ended
+        # Nothing is left of these calls. With fexit their threads ended in the function. A kretprobe may have dropped
+        # the return, unless the function is one that never returns.
+        dropped += 0 if self._by_tracing or not sampling.total(maps, layout.TOTAL_RETURNS) else gone
         returns: dict[str, Any] = {
             "failures": calls.failures(maps["failures"], lambda _failure, raw: {"key": self._shown_key(raw, labels)}),
             "failures_other": sampling.total(maps, layout.TOTAL_OTHER_FAILURE),
             "latency_us": latency.summarise(calls.latencies(maps["latency"])),
             "in_flight": pending,
-            # A call of which nothing is left on the stack: with fexit its thread ended in it; a kretprobe may have
-            # dropped its return.
-            "returns_missed": 0 if self._by_tracing else overwritten + dropped,
-            "never_returned": ended + (overwritten if self._by_tracing else 0),
+            "returns_missed": dropped,
+            "never_returned": gone if self._by_tracing or not dropped else 0,
         }
         if self._capture.returns.kind != layout.RESULT_NONE:
             returns["by_result"] = calls.results(maps["by_result"])
@@ -230,12 +230,6 @@ class FunctionProbe:
         if lost:
             notes.append(f"{lost} calls were under way beyond what there was room for: their arguments are not known.")
         return notes
-
-
-def _set_way(plan: layout.FieldPlan | layout.TextPlan, offsets: tuple[int, ...]) -> None:
-    """Where the pointers are on the way to a value, and the value behind the last."""
-    plan.hops = max(0, len(offsets) - 1)
-    plan.offset[: len(offsets)] = offsets
 
 
 def _reason(error: Exception) -> str:

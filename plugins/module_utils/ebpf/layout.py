@@ -20,8 +20,8 @@ CGROUPS = 3
 RECORD_BYTES = 256
 KEY_BYTES = 128
 SYSCALLS = 1024
-FIELDS, TEXTS, TEXT_BYTES, HOPS, KEY_PARTS, FUNCTION_KEY_BYTES = 32, 2, 384, 3, 8, 64
-START_RESULT = 6
+VALUES, STEPS, TEXTS, TEXT_BYTES, KEY_PARTS, FUNCTION_KEY_BYTES = 32, 64, 2, 384, 8, 64
+START_RESULT, START_PLACE, NO_VALUE, NO_STACK = 6, 7, VALUES - 1, 0xFFFFFFFF
 READ_KERNEL_STRING, READ_USER_STRING, READ_KERNEL_BYTES, READ_USER_BYTES, READ_PATH, READ_DENTRY = range(1, 7)
 RESULT_NONE, RESULT_ERRNO, RESULT_POINTER, RESULT_VALUE, RESULT_BOOL = range(5)
 NO_POINTER, FALSE, TRUE = -1, -2, -3
@@ -153,8 +153,9 @@ class Call(ctypes.Structure):
         ("pid_tgid", u64),
         ("thread", u64),
         ("duration", u64),
-        ("result", s64),
         ("argument", u64 * 6),
+        ("result", s64),
+        ("place", u64),
         ("comm", Comm),
         ("number", u32),
         ("entered", u32),
@@ -170,23 +171,22 @@ class SyscallEvent(Call):
     ]
 
 
-class FieldPlan(ctypes.Structure):
-    """`struct field_plan`; offsets in bytes."""
+class Step(ctypes.Structure):
+    """`struct step`; size and offset in bytes."""
 
-    _fields_ = [("start", u8), ("when", u8), ("hops", u8), ("size", u8), ("offset", u32 * (HOPS + 1))]
+    _fields_ = [("start", u8), ("size", u8), ("into", u8), ("unused", u8), ("offset", u32)]
 
 
 class TextPlan(ctypes.Structure):
-    """`struct text_plan`; offsets and length in bytes."""
+    """`struct text_plan`; length in bytes."""
 
-    _fields_ = [
-        ("start", u8),
-        ("when", u8),
-        ("hops", u8),
-        ("how", u8),
-        ("offset", u32 * (HOPS + 1)),
-        ("length", u32),
-    ]
+    _fields_ = [("how", u8), ("when", u8), ("place", u8), ("length", u8)]
+
+
+class ContextLayout(ctypes.Structure):
+    """`struct context_layout`; offsets in bytes."""
+
+    _fields_ = [("argument", u32 * 6), ("returned", u32), ("stack", u32), ("above", u32), ("unused", u32)]
 
 
 class PathLayout(ctypes.Structure):
@@ -209,15 +209,18 @@ class FunctionPlan(ctypes.Structure):
 
     _fields_ = [
         ("head", PlanHead),
+        ("context", ContextLayout),
         ("path", PathLayout),
         ("arguments", u32),
         ("result", u32),
         ("result_size", u32),
-        ("fields", u32),
+        ("steps", u32),
+        ("key_steps", u32),
+        ("return_steps", u32),
         ("key_parts", u32),
         ("key", u32 * KEY_PARTS),
         ("key_text", u32),
-        ("field", FieldPlan * FIELDS),
+        ("step", Step * STEPS),
         ("text", TextPlan * TEXTS),
     ]
 
@@ -235,7 +238,12 @@ class Text(ctypes.Structure):
 class FunctionEvent(Call):
     """`struct function_event`."""
 
-    _fields_ = [("value", u64 * FIELDS), ("readable", u64), ("text", Text * TEXTS)]
+    _fields_ = [
+        ("value", u64 * VALUES),
+        ("readable", u64),
+        ("key", ctypes.c_ubyte * FUNCTION_KEY_BYTES),
+        ("text", Text * TEXTS),
+    ]
 
 
 def text(raw: bytes) -> str:

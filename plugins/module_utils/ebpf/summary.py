@@ -26,7 +26,8 @@ def _limits(result: dict[str, Any]) -> list[str]:
     """At most four sentences: what is not in the numbers, and what is not in the sample."""
     sentences = _costs(result)
     if not result["exact"]:
-        sentences.append(f"The count is not exact: the kernel skipped at least {result['missed']}.")
+        skipped = f", and skipped at least {result['missed']}" if result["missed"] else ""
+        sentences.append(f"The count may be too low: the kernel does not say all that it skipped{skipped}.")
     waiting = result.get("in_flight", {}).get("count", 0)
     if waiting:
         sentences.append(f"{waiting} call{'s' if waiting > 1 else ''} had not returned when the trace ended.")

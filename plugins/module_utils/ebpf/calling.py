@@ -1,0 +1,49 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a program finds a function's arguments and its result. Private to the collection."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+
+from . import layout
+from .errors import HostError
+
+_WORD = 8
+
+
+@dataclass(frozen=True)
+class Convention:
+    """An architecture's calling convention, as byte offsets in its struct pt_regs."""
+
+    arguments: tuple[int, ...]
+    returned: int
+    stack: int
+    return_address: int  # bytes that a call puts on the stack
+
+
+# x86_64: arch/x86/include/asm/ptrace.h, arguments in di, si, dx, cx, r8, r9; aarch64:
+# arch/arm64/include/uapi/asm/ptrace.h, arguments in x0 to x5.
+_CONVENTIONS = {
+    "x86_64": Convention((112, 104, 96, 88, 72, 64), returned=80, stack=152, return_address=_WORD),
+    "aarch64": Convention((0, 8, 16, 24, 32, 40), returned=0, stack=248, return_address=0),
+}
+
+
+def registers() -> layout.ContextLayout:
+    """For a kprobe or kretprobe, whose context is the registers. Raises HostError on another architecture."""
+    known = _CONVENTIONS.get(platform.machine())
+    if known is None:
+        raise HostError(f"Where {platform.machine()} has a function's arguments is not known here.")
+    context = layout.ContextLayout(returned=known.returned, stack=known.stack, above=known.return_address)
+    context.argument[:] = known.arguments
+    return context
+
+
+def tracing(arguments: int) -> layout.ContextLayout:
+    """For fentry and fexit, whose context is an array of the arguments, with the result behind them."""
+    context = layout.ContextLayout(returned=arguments * _WORD, stack=layout.NO_STACK)
+    context.argument[:] = [number * _WORD for number in range(len(context.argument))]
+    return context
