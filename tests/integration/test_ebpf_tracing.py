@@ -268,7 +268,7 @@ for n in range(50): time.sleep(0)
 
 def test_filters_on_results_are_refused_where_there_are_none(trace: Trace) -> None:
     (result,) = results_of(trace, program("sched/sched_switch", 1, errors_only=True))
-    assert "are for system calls" in result["error"]
+    assert "are for what returns" in result["error"]
 
 
 def test_what_the_diagnosis_causes_is_counted_apart(trace: Trace, workload: Start) -> None:
