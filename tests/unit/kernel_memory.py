@@ -68,6 +68,8 @@ class Memory:
 
     def value(self, described: Any) -> int:
         """What a case says an argument is: a number, or an address of what it describes."""
+        if isinstance(described, str):
+            return int(described, 8)  # YAML has no 0o644 of its own
         if not isinstance(described, Mapping):
             return int(described or 0) & (2**64 - 1)
         if "struct" in described:
@@ -112,7 +114,7 @@ class Memory:
             self.write(address, self.dentries(value["dentry"]).to_bytes(8, "little"))
         elif isinstance(value, Mapping) and "bytes" in value:
             self.write(address, bytes.fromhex(value["bytes"]))
-        elif isinstance(value, str):
+        elif isinstance(value, str) and not value.startswith("0o"):
             self.write(address, value.encode())
         else:
             self.write(address, (self.value(value) & ((1 << 8 * size) - 1)).to_bytes(size, "little"))

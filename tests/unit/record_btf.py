@@ -19,7 +19,16 @@ from btf_builder import EXCERPTS, Excerpt
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.btf import Btf
 
 TYPES = Path(__file__).parents[2] / "bpf" / "types" / "kernel_types.json"
-BETWEEN = ("mount", "vfsmount", "kernfs_node", "file_system_type", "sockaddr_in", "sockaddr_in6", "sockaddr_un")
+BETWEEN = (
+    "mount",
+    "vfsmount",
+    "kernfs_node",
+    "file_system_type",
+    "backing_dev_info",
+    "sockaddr_in",
+    "sockaddr_in6",
+    "sockaddr_un",
+)
 
 
 def main(kernel: Path, name: str) -> None:

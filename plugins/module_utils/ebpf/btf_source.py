@@ -51,27 +51,31 @@ class BtfSource:
         found = self._btf.prototypes(name)
         if not found:
             return None
-        parameters = list(found[0].parameters)
         notes = []
-        if len(found) > 1:
+        parameters = found[0].parameters
+        returned = self._type(found[0].returns)
+        if len({self._spelled(prototype) for prototype in found}) > 1:
             parameters = self._agreed(found)
+            returned = CType(OTHER, "unknown", self._btf.pointer_bytes)
             notes.append(
                 f"The kernel has {len(found)} different functions named {name}: only what they agree in is shown."
             )
         if any(prototype.variadic for prototype in found):
             notes.append(f"{name} takes any number of arguments: only those with a name are shown.")
         arguments = tuple(Argument(parameter.name, self._type(parameter.type_id)) for parameter in parameters)
-        returns = {self._btf.describe(prototype.returns) for prototype in found}
-        returned = self._type(found[0].returns) if len(returns) == 1 else CType(OTHER, "unknown", 8)
         return Signature(name, arguments, returned, tuple(notes))
 
-    def _agreed(self, found: list[Prototype]) -> list[Parameter]:
+    def _agreed(self, found: list[Prototype]) -> tuple[Parameter, ...]:
+        """The parameters before the first in which the functions differ."""
         agreed = []
         for same in zip(*(prototype.parameters for prototype in found)):
             if len({(parameter.name, self._btf.describe(parameter.type_id)) for parameter in same}) > 1:
                 break
             agreed.append(same[0])
-        return agreed
+        return tuple(agreed)
+
+    def _spelled(self, prototype: Prototype) -> str:
+        return self._btf.describe(prototype.type_id)
 
     def locate(self, struct: str, path: str) -> Location:
         """Where a member is. Raises RequestError, HostError."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional, Union
 
@@ -26,9 +26,11 @@ class Limits:
 
     fields: int = 24
     blobs: int = 2
-    key_parts: int = 4
+    steps: int = 64  # a field takes one, and one more for each pointer on the way
+    key_parts: int = 8
     hops: int = 3
     blob_bytes: int = 384
+    negative_offsets: bool = False  # from a member to the struct that it is in
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Reading:
     start: Optional[int] = None
     fields: tuple[int, ...] = ()
     blob: Optional[int] = None
+    behind_pointer: bool = False  # of the kernel, which may lead nowhere
     size: int = 8
     signed: bool = False
     bit_offset: int = 0
@@ -71,8 +74,10 @@ class Reading:
     def of(self, call: Call) -> Raw:
         """The number, the bytes where it has more than eight, or None where it could not be read."""
         if self.blob is not None:
-            found = call.blobs[self.blob] if self.blob < len(call.blobs) else b""
-            return Unreadable(-found) if isinstance(found, int) else found or None
+            found = call.blobs[self.blob]
+            if isinstance(found, int):
+                return None if self.behind_pointer else Unreadable(-found)
+            return found or None
         if self.start is not None:
             return None if self.start >= len(call.starts) else self._cut(call.starts[self.start])
         words = [call.values[index] for index in self.fields]
@@ -188,8 +193,8 @@ class Capture:
             shown = decode.result(signed, self.returns.kind == ADDRESS)
             if "error" in shown:
                 return shown
-        if self.returns.kind == ADDRESS and not value:
-            return {"result": None}
+        if self.returns.kind == ADDRESS:
+            return {"result": hex(value) if value else None}
         return {"result": self.returns.show({"value": value}) if self.returns.show else value}
 
     def render_key(self, parts: Sequence[int], label: Optional[bytes] = None) -> str:
@@ -203,12 +208,6 @@ class Capture:
         call = Call([], values, blobs, [read.size for read in self.fields])
         for shown in self.shown_keys:
             value = shown.of(call)
-            if value is not None:
+            if value not in (None, ""):
                 return str(value)
         return "(none)"
-
-
-def unsigned(raw: Mapping[str, Raw], role: str = "value") -> Optional[int]:
-    """A number among what a value is made of."""
-    found = raw.get(role)
-    return found if isinstance(found, int) else None

@@ -104,9 +104,7 @@ class _Planner:
                 continue
             left = [other.name or f"number {at}" for at, other in enumerate(arguments[number:], number + 1)]
             why = "one is no single register" if number < _REGISTERS else f"only {_REGISTERS} are in registers"
-            self._notes.append(
-                f"These arguments of {self._signature.name} are not shown, for {why}: {', '.join(left)}."
-            )
+            self._notes.append(f"Not shown of the arguments of {self._signature.name}, for {why}: {', '.join(left)}.")
             return list(arguments[:number])
         return list(arguments)
 
@@ -149,7 +147,7 @@ class _Planner:
             if (origin.name, wanted.name) in names
         ]
         taken = []
-        for wanted, origin in sorted(listed, key=lambda each: each[0].rank):
+        for wanted, origin in sorted(listed, key=lambda each: (each[0].rank, each[1] is self._result)):
             name = names[origin.name, wanted.name]
             shown_as = origin.shown if name == origin.shown else f"{wanted.name} of {origin.shown}"
             shown = self._room.take(name, shown_as, self._timed(origin, wanted))
@@ -165,9 +163,6 @@ class _Planner:
     def _values(self, origin: _Origin) -> list[Wanted]:
         """What is known of an argument, and the argument itself."""
         known = [] if origin.entry is None else self._reader.values(origin.entry, origin.place)
-        for wanted in known:
-            self._notes += [f"{wanted.name} of {origin.shown} is not shown: {why}" for why in wanted.missing]
-        known = [wanted for wanted in known if not wanted.missing]
         if origin is self._result:
             return [wanted for wanted in known if wanted.name != ITSELF]
         instead = [wanted for wanted in known if wanted.name in (ITSELF, origin.shown)]

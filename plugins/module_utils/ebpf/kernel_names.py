@@ -43,9 +43,9 @@ class Names:
             if value & bits == bits:
                 parts.append(name)
                 value &= ~bits
-        if value or not parts:
+        if value:
             parts.append(hex(value))
-        return "|".join(parts)
+        return "|".join(parts) or "0"
 
 
 def from_enumeration(values: Mapping[int, str]) -> Names:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Optional
 
 from .capture_plan import (
@@ -82,8 +82,14 @@ class PlanBuilder:
         left = list(dict.fromkeys(self._left_out))
         return [f"More is known of this call than fits; left out: {', '.join(left)}."] if left else []
 
-    def _fits(self, fields: Iterable[FieldRead], blobs: Sequence[BlobRead]) -> bool:
-        return len({*self.fields, *fields}) <= self._limits.fields and len({*self.blobs, *blobs}) <= self._limits.blobs
+    def _fits(self, fields: Iterable[FieldRead], blobs: Iterable[BlobRead]) -> bool:
+        all_fields, all_blobs = {*self.fields, *fields}, {*self.blobs, *blobs}
+        ways = [*(field.hops for field in all_fields), *(blob.hops for blob in all_blobs)]
+        return (
+            len(all_fields) <= self._limits.fields
+            and len(all_blobs) <= self._limits.blobs
+            and sum(max(1, len(way)) for way in ways) <= self._limits.steps
+        )
 
     def _reading(self, part: Part, as_key: bool = False) -> Reading:
         """How a part comes back; its reads are added where they are not there yet."""
@@ -93,6 +99,7 @@ class PlanBuilder:
             start=part.place.start if not fields and part.blob is None else None,
             fields=tuple(_index(self.fields, read) for read in fields),
             blob=None if part.blob is None else _index(self.blobs, part.blob),
+            behind_pointer=part.blob is not None and len(part.blob.hops) > 1,
             size=part.size,
             signed=part.signed,
             bit_offset=part.bit_offset,

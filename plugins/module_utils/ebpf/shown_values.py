@@ -45,6 +45,7 @@ class Show:
 
     function: Callable[[Roles], Any]
     required: tuple[str, ...] = ("value",)
+    optional: tuple[str, ...] = ()
 
     def __call__(self, roles: Roles) -> Any:
         if any(roles.get(role) is None for role in self.required):
@@ -182,6 +183,13 @@ def _path(roles: Roles) -> Optional[str]:
     return "…/" + shown if kind else f"anon_inode:{shown}"
 
 
+def _inode(roles: Roles) -> str:
+    """The path of an inode, of several one; without any its number and its device."""
+    if isinstance(roles.get("names"), bytes):
+        return decode.path_names(_bytes(roles, "names"))[0]
+    return f"inode {_number(roles, 'inode')} on device {decode.device(_number(roles, 'device'))}"
+
+
 def _task(roles: Roles) -> str:
     return f"{decode.string(_bytes(roles, 'comm'))}[{_number(roles, 'pid')}]"
 
@@ -221,18 +229,19 @@ _SHOWS = {
     "device": Show(_device),
     "string": Show(_string),
     "family": Show(_family),
-    "endpoint": Show(_endpoint, ("port", "ipv4")),
-    "local_endpoint": Show(_local_endpoint, ("port", "ipv4")),
-    "host": Show(_host, ("ipv4",)),
-    "socket_address": Show(_socket_address, ("head",)),
+    "endpoint": Show(_endpoint, ("port", "ipv4"), ("ipv6", "family")),
+    "local_endpoint": Show(_local_endpoint, ("port", "ipv4"), ("ipv6", "family")),
+    "host": Show(_host, ("ipv4",), ("ipv6", "family")),
+    "socket_address": Show(_socket_address, ("head",), ("path",)),
     "socket_address_family": Show(_socket_address_family, ("head",)),
     "user_socket_address": Show(_user_socket_address),
-    "path": Show(_path, ()),
+    "path": Show(_path, (), ("names", "inode", "mode")),
+    "inode": Show(_inode, ("inode", "device"), ("names",)),
     "task": Show(_task, ("comm", "pid")),
     "exit_code": Show(_exit_code),
     "signal": Show(_signal),
     "pages_of_order": Show(lambda roles: 1 << (_number(roles, "value") & 63)),
     "bytes_of_order": Show(lambda roles: mmap.PAGESIZE << (_number(roles, "value") & 63)),
-    "device_operation": Show(_device_operation, ("operation",)),
+    "device_operation": Show(_device_operation, ("operation",), ("disk",)),
     "big_endian_16": Show(lambda roles: socket.ntohs(_number(roles, "value") & 0xFFFF)),
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Optional
 
 from . import shown_values
@@ -88,7 +88,6 @@ class Wanted:
     parts: tuple[Part, ...]
     rank: int = 0  # 0 tells most
     if_free: bool = False  # not to be shown where something else has its name
-    missing: tuple[str, ...] = field(default=(), compare=False)  # why it cannot be shown, as sentences
 
     def without(self, role: str) -> Wanted:
         """The same with less to read."""
@@ -105,20 +104,18 @@ class Reader:
         self._names: dict[str, Names] = {}
 
     def values(self, entry: Entry, place: Place) -> list[Wanted]:
-        """All that an entry shows; what this kernel does not have says why in `missing`."""
-        found: list[Wanted] = []
-        for value, at in self._expanded(entry, place):
-            found.append(replace(self._wanted(value, at), rank=len(found)))
-        return found
+        """All that an entry shows of what this kernel has, in the order of the entry."""
+        wanted = [self._wanted(value, at) for value, at in self._expanded(entry, place)]
+        return [replace(each, rank=rank) for rank, each in enumerate(filter(None, wanted))]
 
     def keys(self, entry: Entry, place: Place, only: str = "") -> list[Wanted]:
-        """What a call is about, by an entry; `only` names one of its values instead. Without what is missing."""
+        """What a call is about, by an entry; `only` names one of its values instead."""
         if only:
             known = [*self._other_keys(entry, place), *self._expanded(entry, place)]
             found = [self._wanted(value, at) for value, at in known if value.name == only]
         else:
             found = [self._wanted(value, at) for value, at in self._key_values(entry, place)]
-        return [wanted for wanted in found if not wanted.missing]
+        return [wanted for wanted in found if wanted is not None]
 
     def names(self, name: str) -> Names:
         """A set of names of the data, as this kernel has it."""
@@ -169,18 +166,19 @@ class Reader:
             return None
         return replace(place, hops=hops, struct=nested.type, if_free=place.if_free or nested.if_free)
 
-    def _wanted(self, value: Value, place: Place) -> Wanted:
+    def _wanted(self, value: Value, place: Place) -> Optional[Wanted]:
+        """A value with all that it takes, or None where this kernel lacks something that it cannot do without."""
         show = self.show(value.shown_as)
         if value.words:
             show = _worded(show, {role: self.names(name) for role, name in value.words})
-        parts, missing = [], []
+        parts = []
         for role, read in value.reads:
             try:
                 parts.append(self._part(role, read, place))
-            except RequestError as error:
-                if role in show.required or len(value.reads) == 1:
-                    missing.append(str(error))
-        return Wanted(value.name, show, tuple(parts), if_free=place.if_free, missing=tuple(missing))
+            except RequestError:
+                if role in show.required or role == value.reads[0][0]:
+                    return None
+        return Wanted(value.name, show, tuple(parts), if_free=place.if_free)
 
     def _part(self, role: str, read: Read, place: Place) -> Part:
         if not read.blob and read.at == ("",) and not read.bytes:
@@ -189,6 +187,8 @@ class Reader:
         if read.minus:
             struct, _dot, member = read.minus.partition(".")
             hops = (*hops[:-1], hops[-1] - self._source.locate(struct, member).offset)
+        if min(hops) < 0 and not self._limits.negative_offsets:
+            raise RequestError(f"The way from {read.at[0]} to the struct that it is in goes backwards.")
         if len(hops) > self._limits.hops + 1:
             raise RequestError(f"{read.at[0]} is behind more than {self._limits.hops} pointers.")
         if read.blob:
