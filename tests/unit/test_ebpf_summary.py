@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from hypothesis import given
@@ -14,6 +15,7 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.summary 
 
 RESULT: dict[str, Any] = {
     "target": "syscalls/sys_enter_connect",
+    "attached_to": ["raw_tracepoint:sys_enter", "raw_tracepoint:sys_exit"],
     "event_count": 42,
     "duration_s": 10.0,
     "filters": {"comm": "orders"},
@@ -50,7 +52,52 @@ def test_a_summary_has_the_numbers_of_its_result() -> None:
 
 def test_a_quiet_probe_says_that_it_was_quiet() -> None:
     quiet = {**RESULT, "event_count": 0, "events": [], "events_not_carried": 0, "own_events": 0, "filters": {}}
-    assert summarise(quiet) == "syscalls/sys_enter_connect did not fire in 10.0 s."
+    assert summarise(quiet) == (
+        "syscalls/sys_enter_connect did not fire in 10.0 s. The count is exact: the kernel skipped none. It was attached"
+        " as raw_tracepoint:sys_enter and raw_tracepoint:sys_exit."
+    )
+
+
+KEYS = [{"key": "127.0.0.1:5432", "count": 40}, {"key": "127.0.0.1:80", "count": 2}]
+FUNCTION = {
+    "target": "tcp_connect",
+    "attached_to": ["fentry:tcp_connect", "fexit:tcp_connect"],
+    "failures": [{name: value for name, value in RESULT["failures"][0].items() if name != "syscall"}],
+    "by_key": KEYS,
+}
+ADDITIONS: list[dict[str, Any]] = [
+    {},
+    FUNCTION,
+    {"event_count": 0},
+    {"exact": False, "missed": 0},
+    {"in_flight": {"count": 2, "events": []}},
+    {"thinned_after_s": 1.0, "detached_after_s": 2.0},
+    {"by_process": [], "own_events": 0, "events_not_carried": 0},
+    {"by_result": {"null": 3, "ok": 39}, "failures": []},
+    {"latency_us": {"p50": 1.0, "p95": 2.0, "p99": 3.0, "max": 4.0}},
+    {"by_syscall": {"connect": 40, "read": 2}},
+    {"by_key": KEYS},
+]
+_SENTENCE_ENDS = re.compile(r"[.](?= [A-Z0-9]|$)")
+
+
+@given(st.lists(st.sampled_from(ADDITIONS)))
+def test_a_summary_is_three_to_six_sentences_and_always_the_same(additions: list[dict[str, Any]]) -> None:
+    result = dict(RESULT)
+    for addition in additions:
+        result.update(addition)
+    summary = summarise(result)
+    assert 3 <= len(_SENTENCE_ENDS.findall(summary)) <= 6, summary
+    assert summary == summarise(result)
+
+
+def test_a_failure_of_a_function_is_told_by_the_function_and_what_it_was_about() -> None:
+    summary = summarise({**RESULT, **FUNCTION})
+    assert "ECONNREFUSED of tcp_connect on 127.0.0.1:5432 by orders (7), 40 times" in summary
+
+
+def test_what_is_no_pointer_is_no_error() -> None:
+    assert "None of the calls that returned failed." in summarise({**RESULT, "by_result": {"null": 3, "true": 4}})
 
 
 def test_an_inexact_count_is_never_told_as_exact() -> None:

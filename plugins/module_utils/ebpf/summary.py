@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-_MOST = 6
+_FEWEST, _MOST = 3, 6
+_NO_ERRORS = frozenset(("ok", "null", "true", "false"))
 
 
 def summarise(result: dict[str, Any]) -> str:
@@ -15,11 +16,27 @@ def summarise(result: dict[str, Any]) -> str:
     count, seconds = result["event_count"], result["duration_s"]
     what = f"{result['target']}{_filtered(result['filters'])}"
     limits = _limits(result)
-    if count == 0:
-        return " ".join([f"{what} did not fire in {seconds:.1f} s.", *limits])
-    first = f"{what} fired {_times(count)} in {seconds:.1f} s ({count / seconds:.1f} a second)."
-    details = [*_processes(result, count), *_failures(result), *_durations(result), *_syscalls(result)]
-    return " ".join([first, *details[: _MOST - 1 - len(limits)], *limits])
+    if count:
+        first = f"{what} fired {_times(count)} in {seconds:.1f} s ({count / seconds:.1f} a second)."
+        details = [
+            *_processes(result, count),
+            *_failures(result),
+            *_keys(result),
+            *_durations(result),
+            *_syscalls(result),
+        ]
+    else:
+        first, details = f"{what} did not fire in {seconds:.1f} s.", []
+    said = [first, *details[: _MOST - 1 - len(limits)], *limits]
+    return " ".join([*said, *_certainties(result)[: max(0, _FEWEST - len(said))]])
+
+
+def _certainties(result: dict[str, Any]) -> list[str]:
+    """What can be said of any trace, where there is not much else."""
+    sentences = [f"It was attached as {' and '.join(result['attached_to'])}."]
+    if result["exact"]:
+        sentences.insert(0, "The count is exact: the kernel skipped none.")
+    return sentences
 
 
 def _limits(result: dict[str, Any]) -> list[str]:
@@ -71,6 +88,18 @@ def _processes(result: dict[str, Any], count: int) -> list[str]:
     return [f"By process: {listed}" + (f", others with {others}." if others > 0 else ".")]
 
 
+def _call(result: dict[str, Any], failure: dict[str, Any]) -> str:
+    """Which call failed: the system call, or the function as it was asked for."""
+    return str(failure.get("syscall") or result["target"])
+
+
+def _keys(result: dict[str, Any]) -> list[str]:
+    named = [entry for entry in result.get("by_key", []) if entry["key"]][:3]
+    if not named:
+        return []
+    return ["Most often about " + ", ".join(f"{entry['key']} ({entry['count']})" for entry in named) + "."]
+
+
 def _syscalls(result: dict[str, Any]) -> list[str]:
     calls = result.get("by_syscall", {})
     if len(calls) < 2:
@@ -88,7 +117,7 @@ def _durations(result: dict[str, Any]) -> list[str]:
 def _failures(result: dict[str, Any]) -> list[str]:
     if "by_result" not in result:
         return []
-    errors = {name: number for name, number in result["by_result"].items() if name != "ok"}
+    errors = {name: number for name, number in result["by_result"].items() if name not in _NO_ERRORS}
     if not errors:
         return ["None of the calls that returned failed."]
     listed = ", ".join(f"{number} {name}" for name, number in list(errors.items())[:4])
@@ -99,6 +128,6 @@ def _failures(result: dict[str, Any]) -> list[str]:
     about = f" on {first['key']}" if first["key"] else ""
     return [
         sentence,
-        f"The most frequent failure: {first['error']} of {first['syscall']}{about} by {first['process_name']}"
+        f"The most frequent failure: {first['error']} of {_call(result, first)}{about} by {first['process_name']}"
         f" ({first['process_id']}), {_times(first['count'])}.",
     ]
