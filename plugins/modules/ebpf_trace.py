@@ -39,6 +39,8 @@ options:
   programs:
     description:
       - What to trace, at most 16 programs.
+      - In the kernel they may take a sixteenth of the host's memory together, 64 MiB at least and 512 MiB at most. A
+        program that does not fit is an error.
     type: list
     elements: dict
     required: true

@@ -4,17 +4,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import secrets
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Trace, Workload, program
+from conftest import REPOSITORY, Trace, Workload, program
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.cgroups import Cgroups
 
@@ -79,6 +81,40 @@ def test_a_process_is_counted_with_children_that_it_has_and_that_it_gets(trace: 
     assert by_name["event_count"] == 0
     assert all_of_it["filters"] == {"pid": family.pid, "children": True}
     assert all_of_it["exact"] is True
+
+
+IN_A_NAMESPACE = f"""
+import json, pathlib, subprocess, sys
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import Tracer
+
+family = subprocess.Popen(
+    [sys.executable, "-c", "import os, sys\\n" + {FAMILY!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+)
+family.stdout.readline()
+
+def work(event):
+    if event["stage"] == "trace_running":
+        family.communicate("go")
+
+tracer = Tracer(Bundle.from_directory(pathlib.Path({str(REPOSITORY / "bpf")!r})))
+program = {{"type": "tracepoint", "target": {OPENAT!r}, "duration": 2}}
+(result,) = tracer.run([{{**program, "filters": {{"pid": family.pid, "children": True}}}}], work).values()
+print(json.dumps(result))
+"""
+
+
+def test_a_process_of_a_container_is_counted_with_its_children() -> None:
+    inside = subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", IN_A_NAMESPACE],
+        stdout=subprocess.PIPE,
+        env=dict(os.environ, PYTHONPATH=str(REPOSITORY / ".cache" / "src")),
+        check=True,
+        text=True,
+    )
+    result = json.loads(inside.stdout)
+    assert result["event_count"] == 6575
+    assert max(entry["process_id"] for entry in result["by_process"]) < 50
 
 
 @pytest.mark.parametrize("target", ["sched/sched_process_exec", "raw_syscalls/sys_enter"])

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs programs and gives their results. Private to the collection.
 
-The programs of a round are attached together, each for its own duration; while they run, nothing in user space does.
-Whatever ends a trace (its time, a stop, an exception, the end of the process), nothing stays attached: all that holds
-a program are file descriptors of this process.
+The programs of a round are attached together, each for its own duration; while they run, user space only looks now and
+then at what they cost. Whatever ends a trace (its time, a stop, an exception, the end of the process), nothing stays
+attached: all that holds a program are file descriptors of this process.
 """
 
 from __future__ import annotations
