@@ -53,8 +53,8 @@ def test_a_summary_has_the_numbers_of_its_result() -> None:
 def test_a_quiet_probe_says_that_it_was_quiet() -> None:
     quiet = {**RESULT, "event_count": 0, "events": [], "events_not_carried": 0, "own_events": 0, "filters": {}}
     assert summarise(quiet) == (
-        "syscalls/sys_enter_connect did not fire in 10.0 s. The count is exact: the kernel skipped none. It was attached"
-        " as raw_tracepoint:sys_enter and raw_tracepoint:sys_exit."
+        "syscalls/sys_enter_connect did not fire in 10.0 s. The count is exact: the kernel skipped none. It was"
+        " attached as raw_tracepoint:sys_enter and raw_tracepoint:sys_exit."
     )
 
 
