@@ -10,7 +10,7 @@ export NANNYAPI_INVENTORY := $(value INVENTORY)
 export NANNYAPI_LIMIT := $(value LIMIT)
 unexport ISSUE INVENTORY LIMIT MAKEFLAGS MAKEOVERRIDES MFLAGS
 
-.PHONY: help diagnose build test lint sanity importer test-unit test-integration test-kernels molecule clean distclean
+.PHONY: help diagnose build test lint sanity importer test-unit test-integration test-kernels test-long molecule clean distclean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -42,7 +42,10 @@ test-integration: ## tests that trace for real (root)
 test-kernels: ## Debian's kernels in virtual machines (root; slow, not part of test)
 	@scripts/test-kernels
 
-molecule: ## the setup role twice on this machine, then a trace (root)
+test-long: ## what takes hours: many rounds, many requests (root; not part of test)
+	@scripts/test-long
+
+molecule: ## set up and trace this machine, and a virtual one with Debian's kernel (root)
 	@scripts/molecule
 
 clean: ## remove what was built in this checkout

@@ -1,0 +1,23 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests that take long, on this machine and on those of tests/kernels."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+# How ansible is run is the same there, and machines are those of tests/kernels.
+sys.path += [str(REPOSITORY / "tests" / name) for name in ["kernels", "integration"]]
+
+import fixtures  # noqa: E402
+import pytest  # noqa: E402
+from fixtures import ansible, built, machine, pytest_generate_tests, set_up  # noqa: E402
+
+__all__ = ["REPOSITORY", "ansible", "built", "machine", "pytest_generate_tests", "set_up"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    fixtures.pytest_addoption(parser)
+    parser.addoption("--rounds", type=int, default=1000, help="how many traces are killed")
