@@ -94,6 +94,7 @@ def test_any_bytes_are_some_address(raw: bytes) -> None:
         (17, False, {"result": 17}),
         (-111, False, {"error": "ECONNREFUSED"}),
         (-512, False, {"error": "ERESTARTSYS"}),
+        (-517, False, {"error": "EPROBE_DEFER"}),
         (-4095, False, {"error": "errno 4095"}),
         (-4096, False, {"result": -4096}),
         (0x7F0000000000, True, {"result": "0x7f0000000000"}),

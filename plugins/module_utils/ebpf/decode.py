@@ -13,8 +13,15 @@ from typing import Any, Optional
 
 from .tracefs import Field, Format
 
-# Results that never reach user space (include/linux/errno.h): the call is restarted after a signal.
-_RESTARTS = {512: "ERESTARTSYS", 513: "ERESTARTNOINTR", 514: "ERESTARTNOHAND", 516: "ERESTART_RESTARTBLOCK"}
+# Results that never reach user space (include/linux/errno.h), most of them of calls that are restarted after a signal.
+_RESTARTS = {
+    512: "ERESTARTSYS",
+    513: "ERESTARTNOINTR",
+    514: "ERESTARTNOHAND",
+    515: "ENOIOCTLCMD",
+    516: "ERESTART_RESTARTBLOCK",
+    517: "EPROBE_DEFER",
+}
 _MAX_ERRNO = 4095
 _MINOR_BITS = 20  # of a dev_t inside the kernel (include/linux/kdev_t.h)
 _STRING_END = b"\0"
