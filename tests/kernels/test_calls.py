@@ -1,0 +1,164 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Calls that are hard to pair with their returns, by fentry and fexit, and by kprobe and kretprobe."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from fixtures import Playbook
+from leftovers import tracing_programs
+from machines import Reached
+from truth import Perf, counted_events, forget_events
+from workload import gated, hear, process, say
+
+from playbooks import Ansible
+
+CALLS: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "cases" / "calls.yml").read_text())
+WORK: dict[str, Any] = CALLS["workload"]
+SENDING = "__dev_queue_xmit"
+BLOCKED, RELEASED = 64, 40
+
+
+@pytest.fixture(scope="module", params=["fentry", "kprobe"])
+def traced(
+    request: pytest.FixtureRequest,
+    machine: Reached,
+    ansible: Ansible,
+    set_up: list[str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Any]:
+    """Results by name; `how` they were attached; `sent`: how often perf saw the function that sends."""
+    folder = tmp_path_factory.mktemp("calls")
+    machine.ssh("cp /bin/true /tmp/thresh-child")
+    prepared = machine.ssh(f"ip link show chaff.5 2>/dev/null || {{ {WORK['prepare']}; }}")
+    assert prepared.returncode == 0, prepared.stderr
+    with without_types(machine, request.param == "kprobe"):
+        events = counted_events(machine, {"sent": {"type": "kprobe", "count": [SENDING]}})
+        try:
+            with (
+                process(machine, gated(WORK["name"], WORK["body"]), "thresh") as running,
+                contextlib.closing(Perf(machine, "sent", list(events.values()), f"-p {int(hear(running))}")) as perf,
+            ):
+                (folder / "play.yml").write_text(json.dumps(play(folder / "result.json")))
+                with Playbook(ansible, str(folder / "play.yml"), {}) as playbook:
+                    playbook.await_text(f"tracing {len(CALLS['programs'])} probes")
+                    say(running, "go")
+                    assert hear(running) == "done"
+                    sent = perf.stop()[events["sent"]]
+                    output = playbook.finish()
+                    assert playbook.status == 0, output
+        finally:
+            forget_events(machine)
+    found = json.loads((folder / "result.json").read_text())["ebpf_results"]
+    for result in found.values():
+        print(json.dumps({**result, "events": result["events"][:3]}, indent=1))
+    return {**{result["program_name"]: result for result in found.values()}, "how": request.param, "perf": sent}
+
+
+@contextlib.contextmanager
+def without_types(machine: Reached, hidden: bool) -> Iterator[None]:
+    """Hides the kernel's type information, without which fentry is impossible."""
+    if hidden:
+        assert machine.ssh("mount -t tmpfs none /sys/kernel/btf").returncode == 0
+    try:
+        yield
+    finally:
+        if hidden:
+            machine.ssh("umount /sys/kernel/btf")
+
+
+def play(result: Path) -> list[dict[str, Any]]:
+    programs = [
+        {
+            "name": name,
+            "type": program["type"],
+            "target": program["target"],
+            "filters": {} if program.get("everybody") else {"comm": f"{WORK['name']}*"},
+            "duration": WORK["seconds"],
+        }
+        for name, program in CALLS["programs"].items()
+    ]
+    # Without a limit: on an emulated processor every program takes many times what it takes on a real one.
+    trace = {"programs": programs, "max_cpu_share": 0}
+    copy = {"content": "{{ trace | to_json }}", "dest": str(result)}
+    tasks: list[dict[str, Any]] = [
+        {"nannyapi.diagnostics.ebpf_trace": trace, "become": True, "register": "trace"},
+        {"ansible.builtin.copy": copy, "delegate_to": "localhost"},
+    ]
+    return [{"hosts": "all", "gather_facts": False, "tasks": tasks}]
+
+
+def test_it_was_attached_as_this_is_about(traced: dict[str, Any]) -> None:
+    ways = {"fentry": {"fentry", "fexit"}, "kprobe": {"kprobe", "kretprobe"}}
+    for name in set(CALLS["programs"]) - {"exits"}:  # newer kernels have no fexit for what never returns
+        assert {attached.partition(":")[0] for attached in traced[name]["attached_to"]} <= ways[traced["how"]]
+
+
+def test_a_function_that_calls_itself_and_is_called_in_interrupts_returns_as_often_as_it_is_entered(
+    traced: dict[str, Any],
+) -> None:
+    assert traced["sending"]["event_count"] == traced["perf"] >= 2 * 100 + 2 * 200
+    assert traced["sent"]["event_count"] + traced["sent"]["returns_missed"] == traced["perf"]
+    assert traced["sent"]["in_flight"]["count"] == 0
+    assert traced["sent"]["never_returned"] == 0
+
+
+def test_a_call_within_a_call_has_its_own_duration(traced: dict[str, Any]) -> None:
+    calls = [
+        (event["timestamp"] - event["data"]["duration_us"] * 1000, event["timestamp"], event["thread_id"])
+        for event in traced["sent"]["events"]
+    ]
+    assert all(began < ended for began, ended, _thread in calls)
+    for began, ended, thread in calls:
+        for other_began, other_ended, other_thread in calls:
+            if thread == other_thread and began < other_began < ended:
+                assert other_ended <= ended  # it began within, so it ended within
+
+
+def test_a_function_that_never_returns_is_not_in_flight(traced: dict[str, Any]) -> None:
+    assert traced["exits"]["event_count"] == 0
+    assert traced["exits"]["in_flight"]["count"] == 0
+    assert traced["exits"]["returns_missed"] == 0
+    # Ten children with a thread more each, and the threads that were released.
+    assert traced["exits"]["never_returned"] == traced["exiting"]["event_count"] >= 10 + RELEASED
+
+
+def test_a_thread_that_becomes_the_leader_by_exec_returns(traced: dict[str, Any]) -> None:
+    execs = traced["execs"]
+    assert execs["event_count"] == 10
+    assert execs["by_result"] == {"ok": 10}
+    assert execs["in_flight"]["count"] == execs["returns_missed"] == execs["never_returned"] == 0
+    assert any(event["thread_id"] != event["process_id"] for event in execs["events"])
+
+
+def test_of_64_threads_in_one_function_each_has_returned_or_is_in_flight(traced: dict[str, Any]) -> None:
+    reads = traced["reads"]
+    assert reads["in_flight"]["count"] == BLOCKED - RELEASED
+    assert reads["event_count"] + reads["returns_missed"] == RELEASED
+    assert traced["how"] == "kprobe" or reads["event_count"] == RELEASED
+    for event in reads["in_flight"]["events"]:
+        assert event["data"]["elapsed_us"] > 1_000_000
+    for event in reads["events"]:
+        assert 1_000_000 < event["data"]["duration_us"] < WORK["seconds"] * 1e6
+
+
+def test_idle_threads_of_all_cpus_share_a_number_and_are_kept_apart(traced: dict[str, Any]) -> None:
+    idle = traced["idle"]
+    assert {entry["process_id"] for entry in idle["by_process"]} == {0}
+    assert {entry["process_name"] for entry in idle["by_process"]} == {"swapper/0", "swapper/1"}
+    assert idle["event_count"] > 100
+    assert idle["returns_missed"] == idle["never_returned"] == 0
+    assert idle["in_flight"]["count"] <= 2
+
+
+def test_nothing_is_left_in_the_kernel(traced: dict[str, Any], machine: Reached) -> None:
+    assert traced["how"]
+    assert tracing_programs(machine) == []
+    assert machine.ssh("cat /sys/kernel/debug/kprobes/list").stdout == ""
