@@ -10,10 +10,12 @@ module: ebpf_trace
 short_description: Trace kernel events with eBPF and return them as data
 version_added: 0.1.0
 description:
-  - Attaches eBPF programs to tracepoints of the running kernel, all at once, each for its own duration, and returns
-    exact counts and a bounded sample of decoded events.
-  - System calls are traced with their results. Each event has its arguments at entry, the value or the error that it
-    returned, and its duration.
+  - Attaches eBPF programs to tracepoints and functions of the running kernel, all at once, each for its own duration,
+    and returns exact counts and a bounded sample of decoded events.
+  - System calls, and functions whose returns are asked for, are traced with their results. Each event has its arguments
+    at entry, the value or the error that it returned, and its duration.
+  - Arguments of functions have the names and types that the kernel has for them. Of sockets, files and other objects of
+    the kernel it is shown what they are, such as C(destination) or C(path).
   - No model is involved, and nothing stays attached, however the task ends.
   - Where one of the programs cannot be traced as it is written, nothing is attached and the task fails with the reason
     and with what would work instead. Where the kernel refuses one, the others are traced and the task fails with the
@@ -170,6 +172,15 @@ EXAMPLES = r"""
     max_events: 10
   become: true
 
+- name: Which files are read, by whom, and how long does it take?
+  nannyapi.diagnostics.ebpf_trace:
+    programs:
+      - name: reads
+        type: kretprobe
+        target: vfs_read
+        duration: 5
+  become: true
+
 - name: Which calls of a service, workers that it starts meanwhile among them, take longer than 10 ms?
   nannyapi.diagnostics.ebpf_trace:
     programs:
@@ -221,7 +232,9 @@ ebpf_results:
       type: str
       returned: always
     attached_to:
-      description: What the programs were attached to in the kernel.
+      description:
+        - What the programs were attached to in the kernel. Where that is not what was asked for, RV(ebpf_results.notes)
+          say why.
       type: list
       elements: str
       returned: success
@@ -274,14 +287,16 @@ ebpf_results:
       elements: dict
       returned: success
     by_result:
-      description: For system calls, how many returned without an error (C(ok)), and how many with which.
+      description:
+        - For system calls and C(kretprobe), how many returned without an error (C(ok)), and how many with which. Of
+          functions that return a pointer or a truth value also C(null), C(true) and C(false).
       type: dict
-      returned: success, for system calls
+      returned: success, for what returns
     failures:
-      description: For system calls, counts by process, error and what the call was about (a destination, a path).
+      description: Calls that failed, by process, error and what the call was about (a destination, a path).
       type: list
       elements: dict
-      returned: success, for system calls
+      returned: success, for what returns
     by_key:
       description:
         - For system calls, counts by what the call was about (a destination, a path), the most frequent first.
@@ -291,10 +306,10 @@ ebpf_results:
       returned: success, for system calls
     latency_us:
       description:
-        - For system calls, how long they took in microseconds, as C(p50), C(p95), C(p99), C(max), and C(histogram) by
+        - How long the calls took in microseconds, as C(p50), C(p95), C(p99), C(max), and C(histogram) by
           the upper ends of powers of two. Percentiles are known to within a quarter.
       type: dict
-      returned: success, for system calls
+      returned: success, for what returns
       sample:
         p50: 12.3
         p95: 40.9
@@ -309,9 +324,17 @@ ebpf_results:
       type: dict
       returned: success, for system calls
     in_flight:
-      description: For system calls, those that had not returned when the trace ended.
+      description: Calls that had not returned when the trace ended, with how long they had been under way.
       type: dict
-      returned: success, for system calls
+      returned: success, for what returns
+    returns_missed:
+      description: How many returns the kernel dropped, as it does with a kretprobe of a function that many are in.
+      type: int
+      returned: success, for kretprobe
+    never_returned:
+      description: How many calls ended with their thread instead of returning.
+      type: int
+      returned: success, for kretprobe
     error:
       description: Why the program was not traced, and what would work instead.
       type: str
