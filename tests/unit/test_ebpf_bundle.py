@@ -19,7 +19,7 @@ BPF = Path(__file__).resolve().parents[2] / "bpf"
 def test_a_packed_bundle_unpacks_to_the_same_files_and_is_small_enough_for_an_argument() -> None:
     bundle = Bundle.from_directory(BPF)
     assert Bundle.unpack(bundle.pack()) == bundle
-    assert len(bundle.pack()) < 40_000
+    assert len(bundle.pack()) < 64_000  # Linux takes no argument of more than 128 KiB
 
 
 def test_a_program_has_its_includes_resolved() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from btf_builder import KERNELS, read_excerpt
-from kernel_memory import Memory, follow_call
+from kernel_memory import Memory, follow_call, shown
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.btf_source import BtfSource
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.function_plan import plan_function
@@ -34,15 +34,6 @@ def source(kernel: str) -> BtfSource:
 @functools.cache
 def types() -> KernelTypes:
     return KernelTypes(json.loads((ROOT / "bpf" / "types" / "kernel_types.json").read_text(encoding="utf-8")))
-
-
-def shown(data: dict[str, Any], expected: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
-    """The data, but what says nothing: arguments that were not given, and which address something has."""
-    return {
-        name: "address" if expected.get(name) == "address" and str(value).startswith("0xffff8") else value
-        for name, value in data.items()
-        if name in expected or name not in arguments
-    }
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

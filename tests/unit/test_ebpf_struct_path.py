@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from btf_builder import Builder
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_kernel import small_kernel
 
@@ -110,6 +110,7 @@ def test_of_two_structs_with_one_name_that_with_the_member_is_meant() -> None:
         locate(btf, "workspace", "size")
 
 
+@settings(deadline=5000)
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_arbitrary_paths_are_places_or_sentences(root: str, path: str) -> None:
     btf = small_kernel().read()

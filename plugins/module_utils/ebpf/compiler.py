@@ -85,6 +85,16 @@ def _is_tree(path: Path) -> bool:
 
 def compile_programs(text: str, functions: tuple[str, ...]) -> Object:
     """Compiles a program text. Raises HostError with the first lines of what the compiler said."""
+    return Object.from_json(json.loads(_compiled({"text": text, "functions": functions}).stdout))
+
+
+def record_layouts(text: str) -> str:
+    """How the structs are laid out of which a text takes the size, in clang's words. Raises HostError likewise."""
+    return _compiled({"text": text, "functions": [], "flags": ["-Xclang", "-fdump-record-layouts"]}).stderr
+
+
+def _compiled(request: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """A child that has compiled what is asked for. Raises HostError."""
     python, headers = bcc_python(), kernel_headers()
     if python is None:
         raise HostError(install_hint())
@@ -95,7 +105,7 @@ def compile_programs(text: str, functions: tuple[str, ...]) -> Object:
     try:
         child = subprocess.run(
             [python, "-c", f"import importlib; importlib.import_module({__name__!r}).main()"],
-            input=json.dumps({"text": text, "functions": functions}),
+            input=json.dumps(request),
             capture_output=True,
             text=True,
             errors="replace",
@@ -106,8 +116,10 @@ def compile_programs(text: str, functions: tuple[str, ...]) -> Object:
     except subprocess.TimeoutExpired:
         raise HostError(f"BCC did not finish compiling an eBPF program within {_SECONDS} s.") from None
     if child.returncode == 0:
-        return Object.from_json(json.loads(child.stdout))
-    said = " ".join(line.strip() for line in child.stderr.splitlines() if line.strip())
+        return child
+    lines = [line.strip() for line in child.stderr.splitlines() if line.strip()]
+    # Among layouts, errors would not be found.
+    said = " ".join([line for line in lines if "error:" in line] if request.get("flags") else lines)
     hint = "" if headers is not None else f" {_HEADERS_HINT}"
     raise HostError(f"BCC could not compile an eBPF program: {said[:600] or f'status {child.returncode}'}{hint}")
 
@@ -121,7 +133,7 @@ def main() -> None:
     os.dup2(2, 1)  # whatever LLVM prints is a message, not the answer
     request = json.load(sys.stdin)
     try:
-        compiled = _compile(request["text"], tuple(request["functions"]))
+        compiled = _compile(request["text"], tuple(request["functions"]), request.get("flags", []))
     except Exception as error:
         # BCC raises bare Exceptions; what the compiler said is on standard error already.
         sys.stderr.write(f"{error}\n")
@@ -130,10 +142,10 @@ def main() -> None:
         json.dump(compiled.to_json(), output)
 
 
-def _compile(text: str, functions: tuple[str, ...]) -> Object:
+def _compile(text: str, functions: tuple[str, ...], flags: list[str]) -> Object:
     from bcc import BPF
 
-    module = BPF(text=text)
+    module = BPF(text=text, cflags=flags)
     maps: list[MapDefinition] = []
     code = {name: _relocatable(module.dump_func(name), maps) for name in functions}
     return Object(code, maps)

@@ -51,9 +51,9 @@ def locate(btf: Btf, root: Union[str, int], path: str) -> Location:
     function's parameter; the id is exact where several structs share a name. `path`: members with `.`, `->` through
     pointers and `[n]`, those of anonymous structs and unions as in C. Raises RequestError for what is not there.
     """
-    steps = _steps(path)
+    way = steps(path)
     if isinstance(root, int):
-        return _Walk(btf, btf.pointee(root) or btf.peel(root)).follow(steps)
+        return _Walk(btf, btf.pointee(root) or btf.peel(root)).follow(way)
     starts = {found.type_id: found for found in map(btf.peel, btf.find(root)) if found.is_compound}
     if not starts:
         raise RequestError(f"This kernel's type information has no struct or union {_bare(root)}.")
@@ -61,7 +61,7 @@ def locate(btf: Btf, root: Union[str, int], path: str) -> Location:
     failures: list[RequestError] = []
     for start in starts.values():
         try:
-            located.append(_Walk(btf, start).follow(steps))
+            located.append(_Walk(btf, start).follow(way))
         except RequestError as error:
             failures.append(error)
     if not located:
@@ -81,7 +81,8 @@ def _place(location: Location) -> tuple[object, ...]:
     return (location.hops, location.size, location.signed, location.bit_offset, location.bit_size)
 
 
-def _steps(path: str) -> list[re.Match[str]]:
+def steps(path: str) -> list[re.Match[str]]:
+    """The steps of a path: `reach` (`.`, `->` or None) and `member`, or `index`. Raises RequestError for none."""
     if not _PATH.fullmatch(path):
         raise RequestError(f"'{path}' is not a path to a member: write it as in a.b->c or a.b[0].")
     return list(_STEP.finditer(path))
@@ -99,8 +100,8 @@ class _Walk:
         self._bit_size = 0
         self._passed = ""
 
-    def follow(self, steps: list[re.Match[str]]) -> Location:
-        for step in steps:
+    def follow(self, way: list[re.Match[str]]) -> Location:
+        for step in way:
             if step["index"]:
                 self._element(int(step["index"][1:-1]))
             else:

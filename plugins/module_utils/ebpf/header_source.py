@@ -1,0 +1,218 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Functions and types as a kernel's headers tell them, for kernels without type information. Private to the collection.
+
+Where members are, the compiler says (`header_layouts`), in one go for all structs that the wanted functions need. What
+parameters a function has, its declaration says where a header has one; but many have none, and most name no parameter.
+So the prototypes that were recorded from kernels (`bpf/types/functions.json`) give the names, and stand for functions
+without a declaration where the recorded kernels before and after this one agree. What neither knows is not guessed.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+from . import c_declarations
+from .bundle import Bundle
+from .compiler import Headers, record_layouts
+from .errors import HostError
+from .header_layouts import Layouts
+from .kernel_types import KernelTypes, Nested
+from .struct_path import Location
+from .type_source import Argument, CType, Signature
+
+_LACKING = re.compile(r"incomplete type '(?:struct|union) (\w+)'")
+_DECLARING = ("include/linux", "include/net")
+_RANDOM = re.compile(r"^#define CONFIG_(?:GCC_PLUGIN_)?RANDSTRUCT(?:_FULL|_PERFORMANCE)? 1$", re.MULTILINE)
+_RELEASE = re.compile(r'^#define UTS_RELEASE "([^"]+)"', re.MULTILINE)
+
+
+class HeaderSource:
+    """A `TypeSource` on the headers of the running kernel, for some functions. Compiles once (seconds)."""
+
+    def __init__(
+        self, bundle: Bundle, headers: Optional[Headers], functions: Sequence[str], release: Optional[str] = None
+    ) -> None:
+        """`release`: of the kernel whose headers these must be; by default the running one. Raises HostError."""
+        self._release = release or platform.release()
+        folders = _folders(headers, self._release)
+        self._known = bundle.data("headers.json")
+        self._recorded = bundle.data("functions.json")
+        self._declared = _declarations(folders, functions)
+        self._functions = {name: self._signature(name) for name in functions}
+        self._layouts = self._compiled(KernelTypes(bundle.data("kernel_types.json")))
+
+    def function(self, name: str) -> Optional[Signature]:
+        """A function, or None where neither the headers nor what was recorded of other kernels tell of it."""
+        return self._functions.get(name)
+
+    def locate(self, struct: str, path: str) -> Location:
+        """Where a member is. Raises RequestError."""
+        private = self._known["private"].get(struct, {})
+        if path in private:
+            offset, size = private[path]
+            return Location((offset,), size, False, 0)
+        return self._layouts.locate(struct, path)
+
+    def enumerators(self, enum: str) -> dict[int, str]:
+        """None: values are shown by the names that are data."""
+        return {}
+
+    def _signature(self, name: str) -> Optional[Signature]:
+        recorded = self._agreed(name)
+        found = [c_declarations.signature(text, self._known["scalars"]) for text in self._declared.get(name, [])]
+        declared = [each for each in found if each is not None]
+        if not declared:
+            return recorded
+        kinds = {_kinds(each): each for each in declared}
+        if len(kinds) > 1:  # the configuration chooses one: it may be the one that is known
+            return recorded if recorded is not None and _kinds(recorded) in kinds else None
+        named = max(declared, key=lambda each: sum(bool(argument.name) for argument in each.arguments))
+        return _with_names(named, recorded)
+
+    def _agreed(self, name: str) -> Optional[Signature]:
+        """What the recorded kernels around this one have in common; None where one of them lacks the function."""
+        kernels, by_text = self._recorded["kernels"], self._recorded["functions"].get(name, {})
+        around = _around(self._release, kernels)
+        texts = [text for kernel in around for text, having in by_text.items() if kernel in having]
+        if not around or len(texts) < len(around):
+            return None
+        found = [c_declarations.signature(text, self._known["scalars"]) for text in dict.fromkeys(texts)]
+        signatures = [each for each in found if each is not None]
+        return signatures[0] if len(signatures) == 1 else _common(signatures) if signatures else None
+
+    def _compiled(self, types: KernelTypes) -> Layouts:
+        wanted = set(_structs(self._functions.values()))
+        groups = self._known["groups"]
+        while True:  # types lead to types: a request to its block device
+            needed = [group for group in groups if wanted & set(group["types"])]
+            more = {nested for struct in wanted for nested in _nested(types, struct)} - wanted
+            if not more:
+                break
+            wanted |= more
+        if not needed:
+            return Layouts("", {})
+        includes = list(dict.fromkeys(header for group in needed for header in group["include"]))
+        structs = list(dict.fromkeys(struct for group in needed for struct in group["structs"]))
+        return Layouts(_laid_out(includes, structs), self._known["scalars"])
+
+
+def _laid_out(includes: list[str], structs: list[str]) -> str:
+    """What the compiler says of some structs; those that this kernel does not have are left out at a second try."""
+    try:
+        return record_layouts(program(includes, structs))
+    except HostError as error:
+        lacking = set(_LACKING.findall(str(error)))
+        if not lacking:
+            raise
+        return record_layouts(program(includes, [struct for struct in structs if struct not in lacking]))
+
+
+def program(includes: list[str], structs: list[str]) -> str:
+    """A program that needs to know how large some structs are, of some headers as far as there are such."""
+    lines = [f"#if __has_include(<{header}>)\n#include <{header}>\n#endif" for header in includes]
+    sizes = "".join(f"\n\t\t+ sizeof(struct {struct})" for struct in structs)
+    return "\n".join(lines) + f"\nint sizes(void *ctx)\n{{\n\treturn 0{sizes};\n}}\n"
+
+
+def _folders(headers: Optional[Headers], release: str) -> list[Path]:
+    """Where the running kernel's headers are. Raises HostError where they are another's, or do not tell its layout."""
+    if headers is None or headers.kind == "stand-in":
+        raise HostError(
+            f"This kernel has no type information, and there are no headers of {release} on this host: what functions"
+            " take is shown as numbers. Install its headers (Debian: linux-headers-$(uname -r))."
+        )
+    folders = [headers.path, headers.path.parent / "source"] if headers.kind == "kernel" else [headers.path]
+    folders = [folder for folder in folders if folder.is_dir()]  # an archive is for BCC to unpack
+    for folder in folders:
+        found = _RELEASE.search(_text(folder / "include/generated/utsrelease.h"))
+        if found is not None and found[1] != release:
+            raise HostError(
+                f"The headers in {folder} are those of {found[1]}, and the kernel is {release}: what functions take is"
+                " shown as numbers."
+            )
+        if _RANDOM.search(_text(folder / "include/generated/autoconf.h")):
+            raise HostError("This kernel was built with its structs in random order, which its headers do not tell.")
+    return folders
+
+
+def _declarations(folders: list[Path], functions: Sequence[str]) -> dict[str, list[str]]:
+    """What the headers say of some functions: each declaration as text."""
+    found: dict[str, list[str]] = {}
+    for folder in folders:
+        for file in (file for part in _DECLARING for file in sorted((folder / part).rglob("*.h"))):
+            text = _text(file)
+            for name in functions:
+                if f"{name}(" in text:
+                    found.setdefault(name, []).extend(c_declarations.find(text, name))
+    return found
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _version(release: str) -> tuple[int, ...]:
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
+
+
+def _around(release: str, kernels: list[str]) -> list[str]:
+    """The recorded kernel of this version, or those before and after it; none where there is nothing on one side."""
+    wanted = _version(release)
+    before = [kernel for kernel in kernels if _version(kernel) <= wanted]
+    after = [kernel for kernel in kernels if _version(kernel) >= wanted]
+    if not before or not after:
+        return []
+    return list(dict.fromkeys((max(before, key=_version), min(after, key=_version))))
+
+
+def _common(signatures: list[Signature]) -> Signature:
+    """The parameters in which functions agree, up to the first in which they do not."""
+    agreed = []
+    for same in zip(*(each.arguments for each in signatures)):
+        if len(set(same)) > 1:
+            break
+        agreed.append(same[0])
+    first = signatures[0]
+    notes = (f"What else {first.name} takes differs between kernels, and this one's headers do not tell.",)
+    same_result = len({each.returns for each in signatures}) == 1
+    returns = first.returns if same_result else CType("other", "unknown", 8)
+    return Signature(first.name, tuple(agreed), returns, notes)
+
+
+def _kinds(signature: Signature) -> tuple[object, ...]:
+    """What a function takes and returns, but for the names and the words."""
+    types = [argument.type for argument in signature.arguments] + [signature.returns]
+    return tuple((each.kind, each.size, each.signed, each.struct) for each in types)
+
+
+def _with_names(declared: Signature, recorded: Optional[Signature]) -> Signature:
+    """A declaration with the names that the function itself has, where it is the one that was recorded."""
+    if recorded is None or _kinds(declared) != _kinds(recorded):
+        return declared
+    arguments = (Argument(other.name, own.type) for own, other in zip(declared.arguments, recorded.arguments))
+    return Signature(declared.name, tuple(arguments), declared.returns, declared.notes)
+
+
+def _structs(signatures: Iterable[Optional[Signature]]) -> Iterator[str]:
+    for signature in signatures:
+        if signature is not None:
+            yield signature.returns.struct
+            yield from (argument.type.struct for argument in signature.arguments)
+
+
+def _nested(types: KernelTypes, struct: str) -> Iterator[str]:
+    """The types that are shown as a part of another."""
+    entry: Any = types.type(struct)
+    if entry is not None:
+        yield types.struct(struct)
+        yield from (value.type for value in (*entry.values, *entry.key) if isinstance(value, Nested))
