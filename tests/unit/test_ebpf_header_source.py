@@ -63,7 +63,9 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def source(folder: Path, *functions: str, **files: str) -> HeaderSource:
     named = {name.replace("__", "/") + ".h": text for name, text in files.items()}
-    return HeaderSource(BUNDLE, tree(folder, files=named), functions, RELEASE)
+    found = HeaderSource(BUNDLE, tree(folder, files=named), RELEASE)
+    found.prepare(functions)
+    return found
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -74,7 +76,7 @@ def test_a_call_shows_the_same_without_type_information(
     for name in case["functions"]:
         if btf.function(name) is None or name in BTF_ONLY:
             continue
-        headers = source(tmp_path, name)
+        headers = source(tmp_path)
         signature = headers.function(name)
         assert signature is not None
         capture = plan_function(headers, TYPES, name)
@@ -159,14 +161,18 @@ def test_paths_are_walked_as_with_type_information(tmp_path: Path, recorded: lis
     assert path_layout(source(tmp_path, "vfs_read")) == path_layout(BtfSource(read_excerpt("debian-6.1")))
 
 
-def test_only_headers_that_the_functions_need_are_compiled_once(tmp_path: Path, recorded: list[str]) -> None:
-    source(tmp_path, "vfs_read", "vfs_write", "schedule")
+def test_only_headers_that_the_functions_need_are_compiled_and_once(tmp_path: Path, recorded: list[str]) -> None:
+    found = source(tmp_path, "schedule", "kfree")
+    assert recorded == []
+    found.prepare(["vfs_read", "vfs_write", "schedule"])
     (text,) = recorded
     assert "linux/fs.h" in text
     assert "net/sock.h" not in text
-    recorded.clear()
-    source(tmp_path, "schedule", "kfree")
-    assert recorded == []
+    assert found.locate("file", "f_path.dentry->d_inode").hops == (24, 48)
+    assert found.function("vfs_fsync") is not None
+    assert len(recorded) == 1
+    assert found.locate("sock", "sk_protocol").hops == (516,)
+    assert "linux/fs.h" not in recorded[1]
 
 
 def test_a_struct_that_this_kernel_does_not_have_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,18 +202,18 @@ def test_what_cannot_be_compiled_otherwise_is_said(tmp_path: Path, monkeypatch: 
 def test_headers_of_another_kernel_tell_no_offsets(tmp_path: Path, kind: str | None) -> None:
     headers = Headers(tree(tmp_path).path, kind) if kind else None
     with pytest.raises(HostError, match=f"no headers of {RELEASE}"):
-        HeaderSource(BUNDLE, headers, ["vfs_read"], RELEASE)
+        HeaderSource(BUNDLE, headers, RELEASE)
 
 
 def test_headers_that_were_named_must_be_of_this_kernel(tmp_path: Path) -> None:
     with pytest.raises(HostError, match=r"are those of 6\.1\.0-9-amd64"):
-        HeaderSource(BUNDLE, tree(tmp_path, "6.1.0-9-amd64"), ["vfs_read"], RELEASE)
+        HeaderSource(BUNDLE, tree(tmp_path, "6.1.0-9-amd64"), RELEASE)
 
 
 def test_structs_in_random_order_are_not_guessed(tmp_path: Path) -> None:
     headers = tree(tmp_path, files={"include/generated/autoconf.h": "#define CONFIG_RANDSTRUCT 1\n"})
     with pytest.raises(HostError, match="random order"):
-        HeaderSource(BUNDLE, headers, ["vfs_read"], RELEASE)
+        HeaderSource(BUNDLE, headers, RELEASE)
 
 
 DECLARED = """
@@ -285,7 +291,7 @@ def test_a_declaration_counts_more_than_what_other_kernels_had(tmp_path: Path, r
 def test_between_recorded_kernels_only_what_they_agree_in_is_certain(
     release: str, function: str, arguments: list[str] | None, tmp_path: Path, recorded: list[str]
 ) -> None:
-    found = HeaderSource(BUNDLE, tree(tmp_path, release), [function], release).function(function)
+    found = HeaderSource(BUNDLE, tree(tmp_path, release), release).function(function)
     assert (None if found is None else [argument.name for argument in found.arguments]) == arguments
 
 

@@ -176,6 +176,17 @@ def test_scalars_are_shown_by_their_type() -> None:
     }
 
 
+def test_without_the_structs_that_a_path_leads_through_no_path_is_read() -> None:
+    kernel = small_kernel()
+    b = kernel.builder
+    b.function("open_it", 0, [("file", b.add(kinds.PTR, "", kernel.ids["file"]))])
+    capture = plan_function(BtfSource(kernel.read()), TYPES, "open_it")
+    assert capture.blobs == ()
+    assert capture.render([0xFFFF888000001000, 0, 0, 0, 0, 0], [None] * len(capture.fields), []) == {
+        "file": "0xffff888000001000"
+    }
+
+
 def test_a_struct_in_one_register_is_an_argument() -> None:
     b = Builder()
     number = b.integer("unsigned int", 4)

@@ -33,35 +33,63 @@ _RELEASE = re.compile(r'^#define UTS_RELEASE "([^"]+)"', re.MULTILINE)
 
 
 class HeaderSource:
-    """A `TypeSource` on the headers of the running kernel, for some functions. Compiles once (seconds)."""
+    """A `TypeSource` on the headers of the running kernel. Compiles when it must (seconds), and what it must only."""
 
-    def __init__(
-        self, bundle: Bundle, headers: Optional[Headers], functions: Sequence[str], release: Optional[str] = None
-    ) -> None:
+    def __init__(self, bundle: Bundle, headers: Optional[Headers], release: Optional[str] = None) -> None:
         """`release`: of the kernel whose headers these must be; by default the running one. Raises HostError."""
         self._release = release or platform.release()
-        folders = _folders(headers, self._release)
+        self._folders = _folders(headers, self._release)
+        self._types = KernelTypes(bundle.data("kernel_types.json"))
         self._known = bundle.data("headers.json")
         self._recorded = bundle.data("functions.json")
-        self._declared = _declarations(folders, functions)
-        self._functions = {name: self._signature(name) for name in functions}
-        self._layouts = self._compiled(KernelTypes(bundle.data("kernel_types.json")))
+        self._declared: dict[str, list[str]] = {}
+        self._functions: dict[str, Optional[Signature]] = {}
+        self._layouts: dict[int, Layouts] = {}  # by group
+
+    def prepare(self, functions: Sequence[str]) -> None:
+        """Reads and compiles in one go what plans for some functions need. Raises HostError."""
+        new = [name for name in functions if name not in self._functions]
+        self._declared.update(_declarations(self._folders, new))
+        self._functions.update({name: self._signature(name) for name in new})
+        wanted = set(_structs(self._functions[name] for name in functions))
+        while True:  # types lead to types: a request to its block device
+            more = {nested for struct in wanted for nested in _nested(self._types, struct)} - wanted
+            if not more:
+                break
+            wanted |= more
+        self._compile([index for index, group in enumerate(self._known["groups"]) if wanted & set(group["types"])])
 
     def function(self, name: str) -> Optional[Signature]:
         """A function, or None where neither the headers nor what was recorded of other kernels tell of it."""
-        return self._functions.get(name)
+        if name not in self._functions:
+            self.prepare([name])
+        return self._functions[name]
 
     def locate(self, struct: str, path: str) -> Location:
-        """Where a member is. Raises RequestError."""
+        """Where a member is. Raises RequestError, HostError."""
         private = self._known["private"].get(struct, {})
         if path in private:
             offset, size = private[path]
             return Location((offset,), size, False, 0)
-        return self._layouts.locate(struct, path)
+        groups = [index for index, group in enumerate(self._known["groups"]) if struct in group["structs"]]
+        self._compile(groups[:1] if not set(groups) & set(self._layouts) else [])
+        known = [self._layouts[index] for index in groups if index in self._layouts]
+        return (known or [Layouts("", {})])[0].locate(struct, path)
 
     def enumerators(self, enum: str) -> dict[int, str]:
         """None: values are shown by the names that are data."""
         return {}
+
+    def _compile(self, groups: Sequence[int]) -> None:
+        """Asks the compiler for the structs of some groups that it was not asked for yet."""
+        new = [index for index in groups if index not in self._layouts]
+        if not new:
+            return
+        chosen = [self._known["groups"][index] for index in new]
+        includes = list(dict.fromkeys(header for group in chosen for header in group["include"]))
+        structs = list(dict.fromkeys(struct for group in chosen for struct in group["structs"]))
+        layouts = Layouts(_laid_out(includes, structs), self._known["scalars"])
+        self._layouts.update(dict.fromkeys(new, layouts))
 
     def _signature(self, name: str) -> Optional[Signature]:
         recorded = self._agreed(name)
@@ -85,21 +113,6 @@ class HeaderSource:
         found = [c_declarations.signature(text, self._known["scalars"]) for text in dict.fromkeys(texts)]
         signatures = [each for each in found if each is not None]
         return signatures[0] if len(signatures) == 1 else _common(signatures) if signatures else None
-
-    def _compiled(self, types: KernelTypes) -> Layouts:
-        wanted = set(_structs(self._functions.values()))
-        groups = self._known["groups"]
-        while True:  # types lead to types: a request to its block device
-            needed = [group for group in groups if wanted & set(group["types"])]
-            more = {nested for struct in wanted for nested in _nested(types, struct)} - wanted
-            if not more:
-                break
-            wanted |= more
-        if not needed:
-            return Layouts("", {})
-        includes = list(dict.fromkeys(header for group in needed for header in group["include"]))
-        structs = list(dict.fromkeys(struct for group in needed for struct in group["structs"]))
-        return Layouts(_laid_out(includes, structs), self._known["scalars"])
 
 
 def _laid_out(includes: list[str], structs: list[str]) -> str:

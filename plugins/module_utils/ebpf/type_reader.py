@@ -25,6 +25,7 @@ from .capture_plan import (
 from .errors import RequestError
 from .kernel_names import Names, from_data
 from .kernel_types import Entry, KernelTypes, Nested, Read, Value
+from .path_layout import PathLayout, path_layout
 from .shown_values import Raw, Roles, Show
 from .struct_path import Location
 from .type_source import TypeSource
@@ -102,6 +103,7 @@ class Reader:
         self._types = types
         self._limits = limits
         self._names: dict[str, Names] = {}
+        self._paths: Optional[PathLayout] = None
 
     def values(self, entry: Entry, place: Place) -> list[Wanted]:
         """All that an entry shows of what this kernel has, in the order of the entry."""
@@ -192,6 +194,8 @@ class Reader:
         if len(hops) > self._limits.hops + 1:
             raise RequestError(f"{read.at[0]} is behind more than {self._limits.hops} pointers.")
         if read.blob:
+            if read.blob in ("path", "dentry") and self._paths is None:
+                self._paths = path_layout(self._source)  # raises where paths cannot be walked here
             length = min(read.length, self._limits.blob_bytes - 1)
             return Part(role, place, blob=BlobRead(place.start, place.when, hops, _HOW[read.blob], length))
         return _numbers(role, read, place, hops, location)
