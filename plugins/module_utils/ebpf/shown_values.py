@@ -145,16 +145,19 @@ def _host(roles: Roles) -> Optional[str]:
 
 
 def _socket_address(roles: Roles) -> Optional[str]:
-    """The start of a `struct sockaddr`; for AF_UNIX its path, which has no end that could be known when abstract."""
+    """The start of a `struct sockaddr`, for AF_UNIX with its path; an ellipsis where the end of a name is not known."""
     head, path = _bytes(roles, "head"), roles.get("path")
     family = struct.unpack_from("=H", head)[0] if len(head) >= 2 else 0
-    if family == socket.AF_UNIX:
-        if isinstance(path, bytes) and path.strip(b"\0"):
-            return decode.socket_address(head[:2] + path)["address"]
-        return "@" + head[3:].split(b"\0")[0].decode("utf-8", "replace") + "…" if any(head[2:]) else None
-    if family not in (socket.AF_INET, socket.AF_INET6):
+    if family in (socket.AF_INET, socket.AF_INET6):
+        return decode.socket_address(head)["address"]
+    if family != socket.AF_UNIX or not any(head[2:]):
         return None
-    return decode.socket_address(head)["address"]
+    if isinstance(path, bytes) and path.strip(b"\0"):
+        return decode.string(path)
+    abstract = head[2] == 0
+    name = head[3 if abstract else 2 :]
+    ended = not abstract and b"\0" in name
+    return ("@" if abstract else "") + decode.string(name) + ("" if ended else "…")
 
 
 def _socket_address_family(roles: Roles) -> Optional[str]:
