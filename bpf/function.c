@@ -54,7 +54,7 @@ struct step {
 	u8 size;    /* bytes to read; 0: nothing is read, the place itself is the value */
 	u8 into;    /* which value this is; each step before the last writes to NO_VALUE */
 	u8 unused;
-	u32 offset; /* bytes */
+	s32 offset; /* bytes; negative for the struct around what is pointed at */
 };
 
 #define START_RESULT 6
@@ -107,6 +107,8 @@ struct function_plan {
 	u32 key_parts;	/* 0: calls are not counted by what they are about */
 	u32 key[KEY_PARTS]; /* which values that is */
 	u32 key_text; /* 1 + the text that names it; 0: none */
+	u32 text_is_key; /* its bytes are a part of the key: a string, of which nothing else is known */
+	u32 unused;
 	struct step step[STEPS];
 	struct text_plan text[TEXTS];
 };
@@ -290,6 +292,27 @@ static __always_inline void read_texts(struct function_plan *wanted, struct func
 	}
 }
 
+/* A number that texts have in common only if they are the same. */
+static __always_inline u64 hash_of(struct text *text)
+{
+	u64 hash = 0;
+	u32 i;
+
+#pragma clang loop unroll(disable)
+	for (i = 0; i < TEXT_BYTES / 8; i++) {
+		s32 left = text->length - (s32)(i * 8);
+		u64 word = ((u64 *)text->bytes)[i];
+
+		if (left <= 0)
+			break;
+		if (left < 8)
+			word <<= 64 - 8 * left; /* what is behind the end is of another text */
+		hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL; /* 2^64 by the golden ratio */
+		hash ^= hash >> 29;
+	}
+	return hash;
+}
+
 static __always_inline void take_key(struct function_plan *wanted, struct function_event *event)
 {
 	u64 *part = (u64 *)event->key.key;
@@ -304,6 +327,16 @@ static __always_inline void take_key(struct function_plan *wanted, struct functi
 	}
 }
 
+static __always_inline void add_text_to_key(struct function_plan *wanted, struct function_event *event)
+{
+	u64 *part = (u64 *)event->key.key, which = wanted->key_text - 1;
+
+	if (!wanted->text_is_key)
+		return;
+	bound_to_texts(which);
+	part[KEY_PARTS - 1] ^= hash_of(&event->text[which]);
+}
+
 /* Whether a key has no name yet, and needs one. */
 static __always_inline int is_nameless(struct function_plan *wanted, struct function_event *event)
 {
@@ -314,7 +347,7 @@ static __always_inline void count_about(struct function_plan *wanted, struct fun
 {
 	u64 which = wanted->key_text - 1;
 
-	if (!wanted->key_parts)
+	if (!wanted->key_parts && !wanted->text_is_key)
 		return;
 	bound_to_texts(which);
 	if (is_nameless(wanted, event))
@@ -436,7 +469,8 @@ static __always_inline void count_return(struct function_plan *wanted, struct fu
 		return;
 	add_total(TOTAL_RETURNS);
 	count_latency(event->call.duration);
-	take_key(wanted, event); /* again: a field may have been read at the return */
+	take_key(wanted, event); /* again: a part of it may have been read at the return */
+	add_text_to_key(wanted, event);
 	count_about(wanted, event);
 	if (wanted->result)
 		count_result(result_key(wanted, result));
@@ -513,8 +547,9 @@ static __always_inline void enter(struct function_plan *wanted, u64 address, str
 		slot = slot_of_call(&wanted->head, &event->call, 0);
 	take_steps(wanted, event, 0, slot < 0 ? wanted->key_steps : wanted->steps);
 	take_key(wanted, event);
-	if (slot >= 0 || is_nameless(wanted, event))
+	if (slot >= 0 || wanted->text_is_key || is_nameless(wanted, event))
 		read_texts(wanted, event, WHEN_ENTERED);
+	add_text_to_key(wanted, event);
 	if (wanted->head.flags & AT_EXIT)
 		await_return(event, frame);
 	else

@@ -30,7 +30,7 @@ class Limits:
     key_parts: int = 8
     hops: int = 3
     blob_bytes: int = 384
-    negative_offsets: bool = False  # from a member to the struct that it is in
+    negative_offsets: bool = True  # from a member to the struct that it is in
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ class Returned:
 class Capture:
     """The plan for one function.
 
-    `key` are indexes into `fields`, whose values are what the call is about; `key_blob` is the blob that names it.
-    Different keys may be shown alike: add their counts.
+    `key` are indexes into `fields`, whose values are what the call is about; `key_blob` is the blob that names it, and
+    is a part of it unless it is a path. Different keys may be shown alike: add their counts.
     """
 
     function: str

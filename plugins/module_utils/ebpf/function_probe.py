@@ -26,6 +26,10 @@ from .request import ProgramRequest
 SOURCE, FUNCTIONS = "function.c", ("on_entry", "on_return")
 _IN_FLIGHT_SHOWN = 20
 _FEWEST_CALLS, _MOST_CALLS = 1024, 16384  # calls under way that there is room for
+# Texts that tell calls apart by what is written there; a path has numbers besides.
+_KEY_TEXTS = frozenset(
+    (layout.READ_KERNEL_STRING, layout.READ_USER_STRING, layout.READ_KERNEL_BYTES, layout.READ_USER_BYTES)
+)
 _COUNTS_SKIPPED = (6, 7)  # from here on the kernel counts how often it skipped the program of a kprobe
 
 
@@ -96,7 +100,9 @@ class FunctionProbe:
         plan.result, plan.result_size = capture.returns.kind, capture.returns.size
         plan.key_parts = len(capture.key)
         plan.key[: len(capture.key)] = list(capture.key)
-        plan.key_text = 0 if capture.key_blob is None else capture.key_blob + 1
+        if capture.key_blob is not None:
+            plan.key_text = capture.key_blob + 1
+            plan.text_is_key = int(capture.blobs[capture.key_blob].how in _KEY_TEXTS)
         steps.write(plan, capture)
         if self._planned.path is not None:
             for name, offset in vars(self._planned.path).items():
@@ -124,7 +130,7 @@ class FunctionProbe:
             "by_process_other": sampling.total(maps, layout.TOTAL_OTHER_PROCESS)
             + sum(entry["count"] for entry in listed[calls.LISTED :]),
         }
-        if self._capture.key:
+        if self._capture.key or self._capture.key_blob is not None:
             labels = self._labels(maps["labels"])
             result.update(calls.keys(maps["by_key"], lambda raw: self._shown_key(raw, labels), count))
         if self._target.at_return:

@@ -6,19 +6,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Optional
+from typing import Optional, Union
 
 from .btf import VMLINUX, Btf
 from .btf_source import BtfSource
 from .bundle import Bundle
 from .capture_plan import Capture
-from .errors import EbpfError, RequestError
+from .compiler import kernel_headers
+from .errors import EbpfError, HostError, RequestError
 from .function_plan import plan_function
 from .functions import FunctionTarget
+from .header_source import HeaderSource
 from .kernel_types import KernelTypes
 from .path_layout import PathLayout, path_layout
 from .struct_path import Location
-from .type_source import POINTER, VOID, Argument, CType, Signature
+from .type_source import POINTER, VOID, Argument, CType, Signature, TypeSource
 
 _REGISTERS = 6
 _ADDRESS = CType(POINTER, "unsigned long", 8)
@@ -39,25 +41,28 @@ class PlannedFunction:
 
 
 class FunctionTypes:
-    """Plans captures. Reads the kernel's type information when it is first needed, and once."""
+    """Plans captures. Reads the kernel's type information, or else its headers, when it is first needed, and once."""
 
     def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
         self._types = KernelTypes(bundle.data("kernel_types.json"))
         self._kernel: Optional[Btf] = None
+        self._headers: Union[HeaderSource, HostError, None] = None
 
     def plan(self, target: FunctionTarget) -> PlannedFunction:
         """What to capture of a function; of one whose type is not known the registers. Raises EbpfError."""
+        if target.arguments_moved:
+            return self._unknown(target, f"{target.name} is a copy that the compiler made, with arguments of its own.")
         try:
             btf = self._btf(target.module)
-            source = BtfSource(btf)
+        except HostError as error:
+            return self._by_headers(target, str(error))
+        source = BtfSource(btf)
+        try:
             capture = plan_function(source, self._types, target.name, with_return=target.at_return)
-            prototypes = btf.prototypes(target.name)
         except EbpfError as error:
             return self._unknown(target, str(error))
-        if target.arguments_moved:
-            return self._unknown(
-                target, f"{target.name} is a copy that the compiler made: its arguments may be others."
-            )
+        prototypes = btf.prototypes(target.name)
         arguments = len(prototypes[0].parameters)
         planned = PlannedFunction(capture, _path_layout(source), arguments, prototypes[0].type_id)
         why = ""
@@ -76,13 +81,30 @@ class FunctionTypes:
             self._kernel = Btf.load()
         return Btf.load(VMLINUX.with_name(module), self._kernel) if module else self._kernel
 
+    def _by_headers(self, target: FunctionTarget, why: str) -> PlannedFunction:
+        """The same from the kernel's headers, which takes seconds of compiling. `why`: there is no type information."""
+        if self._headers is None:
+            try:
+                self._headers = HeaderSource(self._bundle, kernel_headers())
+            except HostError as error:
+                self._headers = error
+        if isinstance(self._headers, HostError):
+            return self._unknown(target, f"{why} {self._headers}")
+        try:
+            capture = plan_function(self._headers, self._types, target.name, with_return=target.at_return)
+            signature = self._headers.function(target.name)
+        except EbpfError as error:
+            return self._unknown(target, f"{why} {error}")
+        arguments = len(signature.arguments) if signature else _REGISTERS
+        return PlannedFunction(capture, _path_layout(self._headers), arguments, None, why)
+
     def _unknown(self, target: FunctionTarget, why: str) -> PlannedFunction:
         capture = plan_function(_Registers(), self._types, target.name, with_return=target.at_return)
         note = f"The registers that arguments of {target.name} are in are shown as they are: {why}"
         return PlannedFunction(replace(capture, notes=(*capture.notes, note)), None, _REGISTERS, None, why)
 
 
-def _path_layout(source: BtfSource) -> Optional[PathLayout]:
+def _path_layout(source: TypeSource) -> Optional[PathLayout]:
     try:
         return path_layout(source)
     except RequestError:
