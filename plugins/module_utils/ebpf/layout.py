@@ -18,6 +18,7 @@ BLOBS = 2
 MAX_SLICES = 16
 CGROUPS = 3
 RECORD_BYTES = 256
+WINDOW_BYTES, TRACEPOINT_KEY_BYTES = 64, 128
 KEY_BYTES = 128
 SYSCALLS = 1024
 VALUES, STEPS, TEXTS, TEXT_BYTES, KEY_PARTS, FUNCTION_KEY_BYTES = 32, 64, 2, 384, 8, 64
@@ -84,10 +85,34 @@ class TreesPlan(ctypes.Structure):
     _fields_ = [("ns_device", u64), ("ns_inode", u64), ("child", u64), ("freed", u64)]
 
 
+class KeyPlan(ctypes.Structure):
+    """`struct key_plan`; offsets and lengths in bytes. The mask's bytes are 0xff where they count."""
+
+    _fields_ = [
+        ("mask", u8 * WINDOW_BYTES),
+        ("start", u32),
+        ("length", u32),
+        ("text", u32),
+        ("located", u32),
+        ("relative", u32),
+        ("text_bytes", u32),
+        ("text_at", u32),
+        ("unused", u32),
+    ]
+
+
 class TracepointPlan(ctypes.Structure):
     """`struct tracepoint_plan`."""
 
-    _fields_ = [("head", PlanHead), ("counts", u32), ("record", u32), ("blob", u32 * BLOBS), ("relative", u32 * BLOBS)]
+    _fields_ = [
+        ("head", PlanHead),
+        ("counts", u32),
+        ("record", u32),
+        ("blob", u32 * BLOBS),
+        ("relative", u32 * BLOBS),
+        ("bytes", u32 * BLOBS),
+        ("key", KeyPlan),
+    ]
 
 
 class BlobPlan(ctypes.Structure):
@@ -174,7 +199,7 @@ class SyscallEvent(Call):
 class Step(ctypes.Structure):
     """`struct step`; size and offset in bytes."""
 
-    _fields_ = [("start", u8), ("size", u8), ("into", u8), ("unused", u8), ("offset", u32)]
+    _fields_ = [("start", u8), ("size", u8), ("into", u8), ("unused", u8), ("offset", s32)]
 
 
 class TextPlan(ctypes.Structure):
@@ -220,6 +245,8 @@ class FunctionPlan(ctypes.Structure):
         ("key_parts", u32),
         ("key", u32 * KEY_PARTS),
         ("key_text", u32),
+        ("text_is_key", u32),
+        ("unused", u32),
         ("step", Step * STEPS),
         ("text", TextPlan * TEXTS),
     ]
