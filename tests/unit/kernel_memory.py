@@ -112,6 +112,9 @@ class Memory:
             self._set_path(address, value["path"], value.get("mounts", []))
         elif isinstance(value, Mapping) and "dentry" in value:
             self.write(address, self.dentries(value["dentry"]).to_bytes(8, "little"))
+        elif isinstance(value, Mapping) and "alias" in value:  # an inode leads to the middle of its dentry
+            alias = self.dentries(value["alias"]) + self.source.locate("dentry", "d_u.d_alias").offset
+            self.write(address, alias.to_bytes(8, "little"))
         elif isinstance(value, Mapping) and "bytes" in value:
             self.write(address, bytes.fromhex(value["bytes"]))
         elif isinstance(value, str) and not value.startswith("0o"):

@@ -189,13 +189,19 @@ def test_a_struct_that_this_kernel_does_not_have_is_left_out(tmp_path: Path, mon
     assert ["renamedata" in text for text in asked] == [True, False]
 
 
-def test_what_cannot_be_compiled_otherwise_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_compiled_is_said_and_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
     def refuse(text: str) -> str:
+        asked.append(text)
         raise HostError("BCC could not compile an eBPF program: no memory.")
 
     monkeypatch.setattr(header_source, "record_layouts", refuse)
-    with pytest.raises(HostError, match="no memory"):
-        source(tmp_path, "vfs_read")
+    found = source(tmp_path)
+    for function in ("vfs_read", "vfs_read", "vfs_write"):
+        with pytest.raises(HostError, match="no memory"):
+            plan_function(found, TYPES, function)
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("kind", ["stand-in", None])

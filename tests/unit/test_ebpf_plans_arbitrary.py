@@ -47,12 +47,13 @@ def source(kernel: str) -> BtfSource:
 def check(capture: Capture, limits: Limits, with_return: bool) -> None:
     assert len(capture.fields) <= limits.fields
     assert len(capture.blobs) <= limits.blobs
-    assert len(capture.key) <= limits.key_parts
+    texts = [] if capture.key_blob is None else [capture.blobs[capture.key_blob]]
+    assert len(capture.key) + any(text.how not in (plans.PATH, plans.DENTRY) for text in texts) <= limits.key_parts
     reads = (*capture.fields, *capture.blobs)
     assert sum(max(1, len(read.hops)) for read in reads) <= limits.steps
     for read in reads:
         assert len(read.hops) <= limits.hops + 1
-        assert all(0 <= offset < 2**32 for offset in read.hops)
+        assert all(-(2**31) <= offset < 2**31 for offset in read.hops)
         assert 0 <= read.start <= plans.RESULT
         assert read.when == plans.AT_ENTRY or with_return
         assert read.start != plans.RESULT or read.when == plans.AT_RETURN

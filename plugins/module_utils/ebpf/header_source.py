@@ -45,6 +45,7 @@ class HeaderSource:
         self._declared: dict[str, list[str]] = {}
         self._functions: dict[str, Optional[Signature]] = {}
         self._layouts: dict[int, Layouts] = {}  # by group
+        self._failed: dict[int, HostError] = {}  # what cannot be compiled is not tried again: it takes long
 
     def prepare(self, functions: Sequence[str]) -> None:
         """Reads and compiles in one go what plans for some functions need. Raises HostError."""
@@ -82,13 +83,20 @@ class HeaderSource:
 
     def _compile(self, groups: Sequence[int]) -> None:
         """Asks the compiler for the structs of some groups that it was not asked for yet."""
+        for index in groups:
+            if index in self._failed:
+                raise self._failed[index]
         new = [index for index in groups if index not in self._layouts]
         if not new:
             return
         chosen = [self._known["groups"][index] for index in new]
         includes = list(dict.fromkeys(header for group in chosen for header in group["include"]))
         structs = list(dict.fromkeys(struct for group in chosen for struct in group["structs"]))
-        layouts = Layouts(_laid_out(includes, structs), self._known["scalars"])
+        try:
+            layouts = Layouts(_laid_out(includes, structs), self._known["scalars"])
+        except HostError as error:
+            self._failed.update(dict.fromkeys(new, error))
+            raise
         self._layouts.update(dict.fromkeys(new, layouts))
 
     def _signature(self, name: str) -> Optional[Signature]:

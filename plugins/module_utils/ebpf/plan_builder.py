@@ -55,12 +55,12 @@ class PlanBuilder:
         fields = {read for part in wanted.parts for read in _fields(part)}
         blobs = [part.blob for part in wanted.parts if part.blob is not None]
         held = {self.fields[index] for index in self.key}
-        if self.key_blob is not None and any(blob != self.blobs[self.key_blob] for blob in blobs):
+        named = [self.blobs[self.key_blob]] if self.key_blob is not None else []
+        if len({*named, *blobs}) > 1:
             return False
-        if len(blobs) > 1 or len(held | fields) > self._limits.key_parts:
-            return False
-        # Without a number, a key is what the blob holds; a path only names what numbers tell apart.
-        if not held | fields and not any(blob.how not in _PATHS for blob in blobs):
+        # Of what is no path, the bytes are a part of the key; a path only names what numbers tell apart.
+        parts = len(held | fields) + any(blob.how not in _PATHS for blob in (*named, *blobs))
+        if not 0 < parts <= self._limits.key_parts:
             return False
         return self._fits(fields, blobs)
 
