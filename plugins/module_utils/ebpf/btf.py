@@ -159,8 +159,11 @@ class Btf:
     @property
     def pointer_bytes(self) -> int:
         """Bytes of a pointer: on Linux those of a long."""
+        if self._base is not None:
+            return self._base.pointer_bytes
         if not self._pointer_bytes:
-            sizes = [self.type(type_id).size for name in _LONG for type_id in self.find(name)]
+            longs = (type_id for name in _LONG for type_id in self._records.find((kinds.INT,), name))
+            sizes = [self.type(type_id).size for type_id in longs]
             self._pointer_bytes = sizes[0] if sizes and sizes[0] in (4, 8) else _USUAL_POINTER_BYTES
         return self._pointer_bytes
 

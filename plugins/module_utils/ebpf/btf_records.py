@@ -10,8 +10,9 @@ asked for. Format: Documentation/bpf/btf.rst and include/uapi/linux/btf.h; every
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import compress
 from typing import Optional
 
 from .btf_sections import read_sections
@@ -50,6 +51,7 @@ _SIGNED, _CHAR, _BOOL = 1, 2, 4  # encodings of an INT
 
 _HEAD_WORDS = 3
 _MAX_KINDS = 128
+_RARE = 8  # one of so many records at most
 # Words after a record's head: once, and for each of its elements.
 _ONCE = {INT: 1, ARRAY: 3, VAR: 1, DECL_TAG: 1}
 _UNKNOWN = 1 << 40  # longer than any file
@@ -182,14 +184,22 @@ class Records:
     def named(self, kind: int) -> tuple[array[int], array[int]]:
         """All of a kind in this file itself: their ids, and where their names are."""
         if kind not in self._named:
-            ids, names = array("I"), array("I")
-            at = self._kinds.find(kind)
-            while at >= 0:
-                ids.append(self.first + at)
-                names.append(self.words[self._starts[at]])
-                at = self._kinds.find(kind, at + 1)
+            if self._kinds.count(kind) > len(self._kinds) // _RARE:
+                chosen = self._kinds.translate(bytes(int(other == kind) for other in range(256)))
+                at = array("I", compress(range(len(self._kinds)), chosen))
+            else:
+                at = array("I", self._each(kind))
+            ids = array("I", (self.first + index for index in at))
+            names = array("I", (self.words[self._starts[index]] for index in at))
             self._named[kind] = ids, names
         return self._named[kind]
+
+    def _each(self, kind: int) -> Iterator[int]:
+        """Which of the records are of a kind; quick where it is rare."""
+        at = self._kinds.find(kind)
+        while at >= 0:
+            yield at
+            at = self._kinds.find(kind, at + 1)
 
     def find(self, kinds: Iterable[int], name: str) -> list[int]:
         """The ids of all types of a name in this file itself, in the order of the kinds."""
@@ -200,6 +210,8 @@ class Records:
 
     def _at(self, kind: int, offsets: set[int]) -> list[int]:
         """The ids of a kind whose names are at some offsets, in order."""
+        if kind == FUNC:  # the most, and each asked for once
+            return [type_id for type_id, at in zip(*self.named(kind)) if at in offsets]
         if kind not in self._by_name:
             by_name: dict[int, list[int]] = {}
             for type_id, at in zip(*self.named(kind)):
