@@ -338,7 +338,7 @@ def test_any_text_as_a_function_gives_a_target_or_a_sentence(
     [
         ("do_syscall_64", errno.EINVAL, "do_syscall_64 is on the kernel's own blacklist"),
         ("__schedule", errno.EINVAL, "__schedule is notrace"),
-        ("orchard_gate", errno.EINVAL, "this kernel has no function orchard_gate"),
+        ("orchard_gate", errno.ENOENT, "this kernel has no function orchard_gate"),
         ("tcp_connect", errno.EINVAL, "is notrace or on the kernel's own blacklist"),
         ("ext4:ext4_sync_file", errno.ENOENT, "no function ext4_sync_file, or no longer: the module"),
         ("tcp_connect", errno.EPERM, "a security module, a container's seccomp filter, or kernel.perf_event_paranoid"),

@@ -27,7 +27,7 @@ class KernelFiles:
     def symbols(self) -> Iterator[bytes]:
         """/proc/kallsyms in pieces of whole lines: address, type, name, and the module behind a tab. Raises OSError."""
         rest = b""
-        with (self._root / "proc/kallsyms").open("rb", buffering=0) as file:
+        with (self._root / "proc/kallsyms").open("rb") as file:
             for piece in iter(lambda: file.read(_CHUNK), b""):
                 whole, newline, begun = (rest + piece).rpartition(b"\n")
                 yield whole + newline

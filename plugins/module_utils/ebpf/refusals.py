@@ -9,7 +9,6 @@ import errno
 import os
 from typing import Optional
 
-from .errors import HostError
 from .functions import BLACKLISTED, LOCKED_DOWN, NO_KPROBES, NOT_ALLOWED, NOTRACE
 from .kernel_files import KernelFiles
 from .symbols import Symbols
@@ -59,11 +58,6 @@ def _cause(name: str, code: int, files: KernelFiles) -> str:
 
 def _cause_of_invalid(name: str, symbols: Symbols) -> str:
     """The kernel says EINVAL for all of these (register_kprobe, __register_trace_kprobe)."""
-    try:
-        if not symbols.homes(name):
-            return f"this kernel has no function {name}"
-    except HostError:
-        pass  # the symbols are not ours to read: what is left is said
     if symbols.blacklisted(name):
         return f"{name} {BLACKLISTED}"
     if symbols.hooked(name) is False:

@@ -19,7 +19,7 @@ from typing import Optional
 from .errors import HostError
 from .kernel_files import KernelFiles
 
-_CODE = b"tTwW"  # types of symbols that are code (nm(1)); w and W are weak ones
+_CODE = re.compile(rb" [tTwW] (.+)")  # a symbol that is code (nm(1); w and W are weak), from its name on
 # What stands where a module would, for code that the kernel made while it runs (kernel/kallsyms.c).
 _NO_MODULES = (b"\t[bpf]", b"\t[__builtin__")
 # What the compiler and the kernel's build make beside the functions that somebody wrote.
@@ -118,21 +118,19 @@ class Symbols:
     @cached_property
     def _code(self) -> bytes:
         """A line for each function: its name, and its module behind a tab; a newline before the first as well."""
-        kept = [b"\n"]
+        kept = [b""]
         try:
             for piece in self._files.symbols():
-                # Addresses have one width; behind the first are a space, the type and a space.
-                at = piece.find(b" ") + 3
-                lines = [line[at:] for line in piece.split(b"\n") if line[at - 2 : at - 1] in _CODE and line[at:]]
+                lines = _CODE.findall(piece)
                 if any(made in piece for made in _NO_MODULES):
                     lines = [line for line in lines if not any(made in line for made in _NO_MODULES)]
-                kept.append(b"".join(line + b"\n" for line in lines))
+                kept += [b"\n".join(lines)] if lines else []
         except OSError as error:
             raise HostError(
                 f"The names of the kernel's functions at /proc/kallsyms could not be read: {error.strerror}. Without"
                 " them no function can be probed; ask for a tracepoint."
             ) from error
-        return re.sub(rb"\t\[(\w+)\](?=\n)", rb"\t\1", b"".join(kept))
+        return re.sub(rb"\t\[(\w+)\](?=\n)", rb"\t\1", b"\n".join([*kept, b""]))
 
     @cached_property
     def _hooked(self) -> Optional[bytes]:
