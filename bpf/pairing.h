@@ -5,7 +5,7 @@
  *
  * Whoever includes this defines KEY_BYTES first.
  */
-#include "count_and_sample.h"
+#include "keys.h"
 
 /* A call, from its entry to its return. */
 struct call {
@@ -19,10 +19,6 @@ struct call {
 	char comm[COMM_BYTES];
 	u32 number;  /* of a system call */
 	u32 entered; /* 0: the entry was not seen, so only the result is known */
-};
-
-struct call_key {
-	char key[KEY_BYTES];
 };
 
 struct failure_key {
@@ -45,7 +41,6 @@ struct failure_count {
 
 BPF_TABLE("percpu_hash", s64, u64, by_result, 512);
 BPF_TABLE("percpu_hash", struct failure_key, struct failure_count, failures, 2048);
-BPF_TABLE("percpu_hash", struct call_key, u64, by_key, 2048);
 BPF_TABLE("percpu_array", u32, u64, latency, LATENCIES + 1);
 BPF_TABLE("percpu_array", u32, struct cursor, cursors, MAX_SLICES + 1);
 
@@ -76,20 +71,6 @@ static __always_inline s32 slot_of_call(struct plan_head *head, struct call *cal
 	if (!cursor || !burst)
 		return -1;
 	return slot_of(head, cursor, burst, slice, failed, call->duration);
-}
-
-static __always_inline void count_key(struct call_key *key)
-{
-	u64 first = 0, *count = by_key.lookup(key);
-
-	if (!count) {
-		by_key.update(key, &first);
-		count = by_key.lookup(key);
-	}
-	if (count)
-		__sync_fetch_and_add(count, 1);
-	else
-		add_total(TOTAL_OTHER_KEY);
 }
 
 /* Counts a call that returned an error; the key's `key` is the caller's to fill. */

@@ -299,11 +299,18 @@ ebpf_results:
       returned: success, for what returns
     by_key:
       description:
-        - For system calls, counts by what the call was about (a destination, a path), the most frequent first.
-          C(by_key_other) has the rest, calls that have not returned among them.
+        - Counts by what the call or event was about (a destination, a path, a device, who is woken, from where memory
+          is allocated), the most frequent first. C(by_key_other) has the rest. Calls that have not returned are among
+          them, and events that the kernel only counted.
+        - Both are absent where nothing is known to tell one event of the target from another.
       type: list
       elements: dict
-      returned: success, for system calls
+      returned: success
+      sample:
+        - key: write sda
+          count: 117
+        - key: flush sda
+          count: 4
     latency_us:
       description:
         - How long the calls took in microseconds, as C(p50), C(p95), C(p99), C(max), and C(histogram) by

@@ -313,7 +313,8 @@ def test_tracepoints_drawn_at_random_are_attached_counted_and_decoded(trace: Tra
             known = {field.name for field in tracefs.read_format(*target.split("/")).fields}
             if result["events"]:
                 fired += 1
-                assert set(result["events"][0]["data"]) - {"source", "destination"} <= known
+                derived = {"source", "destination", "device", "operation"}
+                assert set(result["events"][0]["data"]) - derived <= known
                 assert result["event_count"] >= len(result["events"])
         if fired:
             return
@@ -365,6 +366,8 @@ def test_the_structures_are_as_large_as_the_compiled_maps_say(compiled: Tracer) 
     keys = {one.name: one.key_size for one in compiled._compiled["syscall.c"].maps}
     assert keys["failures"] == ctypes.sizeof(layout.Failure) + layout.KEY_BYTES
     assert keys["by_key"] == layout.KEY_BYTES
+    of_tracepoints = {one.name: one.key_size for one in compiled._compiled["tracepoint.c"].maps}
+    assert of_tracepoints["by_key"] == layout.TRACEPOINT_KEY_BYTES
     of_functions = {one.name: one.key_size for one in compiled._compiled["function.c"].maps}
     assert of_functions["by_key"] == layout.FUNCTION_KEY_BYTES
     assert keys["by_process"] == ctypes.sizeof(layout.ProcessKey)

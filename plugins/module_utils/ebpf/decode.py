@@ -11,8 +11,6 @@ import socket
 import struct
 from typing import Any, Optional
 
-from .tracefs import Field, Format
-
 # Results that never reach user space (include/linux/errno.h), most of them of calls that are restarted after a signal.
 _RESTARTS = {
     512: "ERESTARTSYS",
@@ -105,41 +103,3 @@ def ctypes_int32(value: int) -> int:
     """The low 32 bits as a signed number."""
     value &= 0xFFFFFFFF
     return value - 2**32 if value >= 2**31 else value
-
-
-def record(form: Format, raw: bytes, located: dict[str, str]) -> dict[str, Any]:
-    """A tracepoint's record by its format: field → value. `located` has the strings of `__data_loc` fields."""
-    data: dict[str, Any] = {}
-    for field in form.fields:
-        if field.name.startswith("__pad"):
-            continue
-        if field.is_location:
-            if field.name in located:
-                data[field.name] = located[field.name]
-            continue
-        if field.offset + field.size > len(raw):
-            data[field.name] = "(beyond what is carried of a record)"
-            continue
-        data[field.name] = _field_value(form, field, raw[field.offset : field.offset + field.size])
-    return data
-
-
-def _field_value(form: Format, field: Field, raw: bytes) -> Any:
-    if field.is_array:
-        return _array(field, raw)
-    value = int.from_bytes(raw, "little", signed=field.signed)
-    if field.type.endswith("*"):
-        return hex(value & (2**64 - 1))
-    if field.type == "dev_t":
-        return device(value)
-    return form.symbols.get(field.name, {}).get(value, value)
-
-
-def _array(field: Field, raw: bytes) -> Any:
-    if field.type.startswith(("char", "const char")):
-        return string(raw)
-    if "addr" in field.name and field.size in (4, 16):
-        return str(ipaddress.ip_address(raw))
-    if "addr" in field.name and field.size == 28:  # struct sockaddr_in6, as the tcp and udp tracepoints keep it
-        return socket_address(raw)["address"]
-    return raw.hex()

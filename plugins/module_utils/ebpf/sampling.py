@@ -75,6 +75,11 @@ def begin_window(maps: dict[str, Map], now: int) -> None:
     maps["plan"].update(_ZERO, bytes(head) + plan[size:])
 
 
+def is_thinned(maps: dict[str, Map]) -> bool:
+    """Whether a program was told, while it ran, to keep nothing but counts."""
+    return bool(layout.PlanHead.from_buffer_copy(maps["plan"].values(_ZERO)[0]).flags & layout.COUNT_ONLY)
+
+
 def total(maps: dict[str, Map], which: int) -> int:
     """One of the counters of `totals`, over all CPUs."""
     return sum(struct.unpack("=Q", value)[0] for value in maps["totals"].values(struct.pack("=I", which)))

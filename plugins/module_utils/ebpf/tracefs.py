@@ -9,7 +9,7 @@ Format of the `format` files: Documentation/trace/events.rst.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
@@ -17,12 +17,11 @@ from .errors import HostError
 
 _MOUNTS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 _FIELD = re.compile(
-    r"^\s*field:(?P<declaration>[^;]+);\s*offset:(?P<offset>\d+);\s*size:(?P<size>\d+);\s*signed:(?P<signed>[01]);",
+    r"^\s*field:(?P<declaration>[^;]+);\s*offset:(?P<offset>\d{1,5});\s*size:(?P<size>\d{1,5});\s*signed:(?P<signed>[01]);",
     re.MULTILINE,
 )
 _DECLARATION = re.compile(r"^(?P<type>.*?)\s*\b(?P<name>\w+)\s*(?P<array>\[[^\]]*\])?$")
-_SYMBOLIC = re.compile(r"__print_symbolic\(REC->(\w+),((?:\s*\{[^{}]*\},?)+)\)")
-_PAIR = re.compile(r"\{\s*([^,{}]+?)\s*,\s*\"([^\"]*)\"\s*\}")
+_TEXT = re.compile(r"(?:__(?:data|rel)_loc )?(?:const )?char ?\[[^\]]*\]")
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,11 @@ class Field:
         """The field is an array inside the record."""
         return self.type.endswith("]") and not self.is_location
 
+    @property
+    def is_text(self) -> bool:
+        """The field is a string, in the record or where the field says."""
+        return _TEXT.fullmatch(self.type) is not None
+
 
 @dataclass(frozen=True)
 class Format:
@@ -59,7 +63,7 @@ class Format:
     event: str
     identifier: int
     fields: tuple[Field, ...]  # without the common ones
-    symbols: dict[str, dict[int, str]] = field(default_factory=dict)  # field → value → name
+    print_format: str = ""  # how the kernel itself would print a record, as C source
 
     @property
     def record_size(self) -> int:
@@ -112,7 +116,7 @@ def read_format(category: str, event: str) -> Optional[Format]:
 
 def parse_format(category: str, event: str, text: str) -> Format:
     """Parses the text of a `format` file."""
-    identifier = re.search(r"^ID:\s*(\d+)", text, re.MULTILINE)
+    identifier = re.search(r"^ID:\s*(\d{1,9})\b", text, re.MULTILINE)
     fields = []
     for match in _FIELD.finditer(text):
         parsed = _DECLARATION.match(match["declaration"].strip())
@@ -120,16 +124,5 @@ def parse_format(category: str, event: str, text: str) -> Format:
             continue
         kind = parsed["type"].strip() + (parsed["array"] or "")
         fields.append(Field(parsed["name"], kind, int(match["offset"]), int(match["size"]), match["signed"] == "1"))
-    return Format(category, event, int(identifier[1]) if identifier else 0, tuple(fields), _symbols(text))
-
-
-def _symbols(text: str) -> dict[str, dict[int, str]]:
-    """The names that the print format gives to a field's values."""
-    symbols: dict[str, dict[int, str]] = {}
-    for name, pairs in _SYMBOLIC.findall(text.partition("print fmt:")[2]):
-        for value, label in _PAIR.findall(pairs):
-            try:
-                symbols.setdefault(name, {})[int(value, 0)] = label
-            except ValueError:
-                continue  # an expression of the kernel's that it left unresolved: the number is shown
-    return symbols
+    printed = text.partition("print fmt:")[2]
+    return Format(category, event, int(identifier[1]) if identifier else 0, tuple(fields), printed)

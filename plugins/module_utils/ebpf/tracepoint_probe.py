@@ -5,17 +5,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Optional
 
-from . import decode, layout, sampling
+from . import calls, decode, kernel, layout, sampling
+from .bundle import Bundle
+from .code_addresses import name_addresses
 from .errors import HostError
+from .kernel import Map
+from .kernel_files import KernelFiles
 from .loader import Load, LoadedObject
+from .record_key import find_key
+from .records import Records, located_bytes
 from .request import ProgramRequest
 from .targets import TracepointTarget
-from .tracefs import Field
 
 CAPTURE_SOURCE, COUNTER_SOURCE, FUNCTIONS = "tracepoint.c", "raw_counter.c", ("on_event",)
-_LISTED = 100
 # Categories whose events fire in interrupts: the current process there is whoever was interrupted.
 _INTERRUPTS = frozenset(("irq", "irq_vectors", "ipi", "timer", "napi", "net", "softirq"))
 
@@ -23,13 +28,16 @@ _INTERRUPTS = frozenset(("irq", "irq_vectors", "ipi", "timer", "napi", "net", "s
 class TracepointProbe:
     """One request's programs, maps and, in the end, result: a raw tracepoint counts, a perf event captures."""
 
-    def __init__(self, request: ProgramRequest, target: TracepointTarget) -> None:
+    def __init__(self, request: ProgramRequest, target: TracepointTarget, bundle: Bundle) -> None:
         self._target = target
+        self._records = Records(target.format, bundle)
+        self._key = find_key(self._records)
         self._head = sampling.plan_head(request)
         self._counter: Optional[LoadedObject] = None
         self._capture: Optional[LoadedObject] = None
         self.attached_to: list[str] = []
-        self._located = [field for field in target.format.fields if field.is_location and "char" in field.type]
+        located = [field for field in target.format.fields if field.is_location]
+        self._located = sorted(located, key=lambda field: not field.is_text)  # strings first: there is room for two
 
     def plan(self) -> layout.PlanHead:
         """The plan's shared part, for the size of the sample."""
@@ -49,6 +57,7 @@ class TracepointProbe:
         self._head, self._capture = head, capture
         form = self._target.format
         sampling.write_plan(counter.maps, head)
+        capture.load("on_event", kernel.PROG_TRACEPOINT)  # takes a while, in which events would be counted only
         try:
             counter.attach_raw_tracepoint(form.event, "on_event")
             self._counter = counter
@@ -59,6 +68,9 @@ class TracepointProbe:
         plan.record = min(form.record_size, layout.RECORD_BYTES)
         for index, field in enumerate(self._located[: layout.BLOBS]):
             plan.blob[index], plan.relative[index] = field.offset, int(field.is_relative)
+            plan.bytes[index] = int(not field.is_text)
+        if self._key is not None:
+            plan.key = self._key.plan()
         sampling.write_plan(capture.maps, plan)
         capture.attach_tracepoint(form.identifier, "on_event")
         self.attached_to.append(f"tracepoint:{form.category}/{form.event}")
@@ -69,38 +81,75 @@ class TracepointProbe:
             raise HostError("The probe was read before it was attached.")
         counting = self._counter or self._capture
         events = sampling.read_sample(self._capture.maps, self._head, layout.TracepointEvent.from_buffer_copy)
-        carried = sampling.spread([self._event(event, epoch_offset) for event in events], max_events)
+        # Nothing in a record makes it worth more than another: which are carried is chosen before any is decoded.
+        carried = sampling.spread(
+            [{"timestamp": event.timestamp, "data": {}, "raw": event} for event in events], max_events
+        )
+        code = self._code(bytes(event["raw"].record) for event in carried)
         count = sampling.total(counting.maps, layout.TOTAL_EVENTS)
         missed = (self._counter.missed() if self._counter else None) or 0
         listed = sampling.processes(counting.maps)
-        return {
+        result = {
             "event_count": count,
-            "events": carried,
+            "events": [self._event(event["raw"], epoch_offset, code) for event in carried],
             "exact": self._counter is not None and missed == 0,
             "missed": missed,
             "own_events": sampling.total(counting.maps, layout.TOTAL_OWN),
             "events_not_carried": max(0, count - len(carried)),
-            "by_process": [_without_errors(entry) for entry in listed[:_LISTED]],
+            "by_process": [_without_errors(entry) for entry in listed[: calls.LISTED]],
             "by_process_other": sampling.total(counting.maps, layout.TOTAL_OTHER_PROCESS)
-            + sum(entry["count"] for entry in listed[_LISTED:]),
-            "notes": self._notes(),
+            + sum(entry["count"] for entry in listed[calls.LISTED :]),
         }
+        notes = self._notes()
+        if self._key is not None:
+            result.update(self._keys(self._capture.maps, count))
+            notes += self._skipped(self._capture.maps, count)
+        return {**result, "notes": notes}
 
-    def _event(self, event: layout.TracepointEvent, epoch_offset: int) -> dict[str, Any]:
-        located: dict[str, str] = {}
-        for index, field in enumerate(self._located[: layout.BLOBS]):
-            length = event.length[index]
-            raw = bytes(event.blob[index])[: max(0, length)]
-            unreadable = f"(unreadable: {decode.error_name(-length)})"
-            located[field.name] = unreadable if length < 0 else decode.string(raw, layout.BLOB_BYTES)
+    def _code(self, records: Iterable[bytes]) -> dict[int, str]:
+        """The names of the addresses of code in some records."""
+        return name_addresses(KernelFiles(), {address for raw in records for address in self._records.addresses(raw)})
+
+    def _keys(self, maps: dict[str, Map], count: int) -> dict[str, Any]:
+        key = self._key
+        if key is None:
+            return {}
+        code = self._code(key.record(raw) for raw in maps["by_key"])
+        return calls.keys(maps["by_key"], lambda raw: key.show(raw, self._records, code), count)
+
+    def _skipped(self, maps: dict[str, Map], count: int) -> list[str]:
+        """Why events that were counted are in none of the keys, where it is not for want of room."""
+        skipped = count - sampling.total(maps, layout.TOTAL_CAPTURED)
+        if skipped <= 0 or sampling.is_thinned(maps):
+            return []
+        return [
+            f"{skipped} of the events are in by_key_other and not in the sample: the program that reads them is"
+            " attached after the one that counts and detached before it, and the kernel skips it while another one"
+            " runs on the same CPU."
+        ]
+
+    def _event(self, event: layout.TracepointEvent, epoch_offset: int, code: dict[int, str]) -> dict[str, Any]:
         return {
             "timestamp": event.timestamp + epoch_offset,
             "process_id": event.pid_tgid >> 32,
             "process_name": layout.text(event.comm),
             "thread_id": event.pid_tgid & 0xFFFFFFFF,
             "event_type": self._target.event,
-            "data": _with_endpoints(decode.record(self._target.format, bytes(event.record), located)),
+            "data": self._records.data(bytes(event.record), self._pointed_at(event), code),
         }
+
+    def _pointed_at(self, event: layout.TracepointEvent) -> dict[str, Any]:
+        located: dict[str, Any] = {}
+        for index, field in enumerate(self._located[: layout.BLOBS]):
+            length = event.length[index]
+            raw = bytes(event.blob[index])[: max(0, length)]
+            if length < 0:
+                located[field.name] = f"(unreadable: {decode.error_name(-length)})"
+            elif field.is_text:
+                located[field.name] = decode.string(raw, layout.BLOB_BYTES)
+            else:
+                located[field.name] = located_bytes(field.type, raw, length)
+        return located
 
     def _notes(self) -> list[str]:
         notes = [self._target.note] if self._target.note else []
@@ -113,29 +162,11 @@ class TracepointProbe:
             )
         if self._target.format.record_size > layout.RECORD_BYTES:
             notes.append(f"Fields beyond the record's first {layout.RECORD_BYTES} bytes are not shown.")
-        left_out = _names(self._located[layout.BLOBS :]) + _names(
-            [field for field in self._target.format.fields if field.is_location and field not in self._located]
-        )
+        left_out = [field.name for field in self._located[layout.BLOBS :]]
         if left_out:
             notes.append(f"These fields are not carried: {', '.join(left_out)}.")
         return notes
 
 
-def _names(fields: list[Field]) -> list[str]:
-    return [field.name for field in fields]
-
-
 def _without_errors(entry: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in entry.items() if name != "errors"}
-
-
-def _with_endpoints(data: dict[str, Any]) -> dict[str, Any]:
-    """Adds `source` and `destination` as `ip:port` where the record has an IP address and a port of each."""
-    six = data.get("family") in ("AF_INET6", 10)
-    for shown, address, port in (("source", "saddr", "sport"), ("destination", "daddr", "dport")):
-        value = data.get(f"{address}_v6" if six else address)
-        if isinstance(value, str) and isinstance(data.get(port), int) and value.replace(".", "").isdigit():
-            data[shown] = f"{value}:{data[port]}"
-        elif isinstance(value, str) and isinstance(data.get(port), int) and six:
-            data[shown] = f"[{value}]:{data[port]}"
-    return data

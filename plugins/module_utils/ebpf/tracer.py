@@ -142,7 +142,7 @@ class Tracer:
         if isinstance(target, SyscallTarget):
             return SyscallProbe(request, target, self._bundle)
         if isinstance(target, TracepointTarget):
-            return TracepointProbe(request, target)
+            return TracepointProbe(request, target, self._bundle)
         self._types = self._types or FunctionTypes(self._bundle)
         return FunctionProbe(request, target, self._types.plan(target))
 
