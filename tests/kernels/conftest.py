@@ -11,6 +11,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 # How ansible is run is the same there.
 sys.path += [str(REPOSITORY / "tests" / name) for name in ["integration"]]
 
-from fixtures import ansible, built, machine, pytest_addoption, pytest_generate_tests, set_up  # noqa: E402
+from fixtures import able, ansible, built, machine, pytest_addoption, pytest_generate_tests, set_up  # noqa: E402
 
-__all__ = ["REPOSITORY", "ansible", "built", "machine", "pytest_addoption", "pytest_generate_tests", "set_up"]
+__all__ = ["REPOSITORY", "able", "ansible", "built", "machine", "pytest_addoption", "pytest_generate_tests", "set_up"]

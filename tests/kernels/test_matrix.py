@@ -36,7 +36,7 @@ _rows: list[dict[str, Any]] = []
 
 @pytest.fixture(scope="session")
 def measured(
-    machine: Reached, ansible: Ansible, set_up: list[str], tmp_path_factory: pytest.TempPathFactory
+    machine: Reached, ansible: Ansible, able: None, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, Any]]:
     """For each probe its `result` and its `row` of the report."""
     machine.ssh("cp /bin/true /tmp/harvest-child")
@@ -82,6 +82,7 @@ def measure(
                 time.sleep(2)  # until it waits for its second gate
                 counts = {False: on_tree.stop(), True: on_all.stop()}
                 printed = playbook.finish()
+            time.sleep(6)  # until what is read of interrupts is more than the trace has seen
             interrupted.stop()
     finally:
         forget_events(machine)

@@ -17,6 +17,7 @@ from workload import hear, process
 
 _TRACING = "/sys/kernel/tracing"
 _ATTACH_SECONDS = 120
+_ATTACHING = 5 * 10**9  # nanoseconds
 
 # A line every fifth of a second: nanoseconds since the epoch, and how many handlers of interrupt lines have run.
 _INTERRUPTS = """
@@ -132,12 +133,15 @@ class Interrupts:
                 self._totals.append(int(words[1]))
 
     def between(self, started: int, ended: int) -> list[int]:
-        """At least and at most how many there were; times in nanoseconds since the epoch."""
+        """At least and at most how many there were; times in nanoseconds since the epoch.
+
+        A probe counts a little before it is said to have started: attaching takes an emulated machine seconds.
+        """
         after = bisect.bisect_left(self._times, started)
         before = bisect.bisect_right(self._times, ended) - 1
-        low = self._totals[before] - self._totals[after]
-        high = self._totals[min(before + 1, len(self._totals) - 1)] - self._totals[max(after - 1, 0)]
-        return [low, high]
+        first = max(bisect.bisect_right(self._times, started - _ATTACHING) - 1, 0)
+        last = min(bisect.bisect_left(self._times, ended + _ATTACHING), len(self._times) - 1)
+        return [self._totals[before] - self._totals[after], self._totals[last] - self._totals[first]]
 
 
 @contextlib.contextmanager

@@ -13,9 +13,9 @@ sys.path += [str(REPOSITORY / "tests" / name) for name in ["kernels", "integrati
 
 import fixtures  # noqa: E402
 import pytest  # noqa: E402
-from fixtures import ansible, built, machine, pytest_generate_tests, set_up  # noqa: E402
+from fixtures import able, ansible, built, machine, pytest_generate_tests, set_up  # noqa: E402
 
-__all__ = ["REPOSITORY", "ansible", "built", "machine", "pytest_generate_tests", "set_up"]
+__all__ = ["REPOSITORY", "able", "ansible", "built", "machine", "pytest_generate_tests", "set_up"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 
 
 def test_a_thousand_traces_killed_at_random_moments_leave_nothing(
-    machine: Reached, built: Ansible, set_up: list[str], request: pytest.FixtureRequest
+    machine: Reached, built: Ansible, able: None, request: pytest.FixtureRequest
 ) -> None:
     rounds = request.config.getoption("--rounds")
     machine.put(built.collections, "/opt/collections")
