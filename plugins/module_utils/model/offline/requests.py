@@ -61,17 +61,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
 # name → (target as tracepoint, or a kprobe's function with the tracepoint that stands in, what it is for)
 PROGRAMS: dict[str, tuple[str, str | None, str]] = {
     "connects": ("syscalls/sys_enter_connect", None, "who connects where, and with what result"),
-    "tcp_connects": ("sock/inet_sock_set_state", "tcp_connect", "how TCP connections come and go"),
-    "tcp_sends": ("tcp/tcp_retransmit_skb", "tcp_sendmsg", "what is sent, or sent again"),
+    "tcp_connects": ("sock/inet_sock_set_state", None, "how TCP connections come and go"),
+    "tcp_sends": ("tcp/tcp_retransmit_skb", None, "what is sent, or sent again"),
     "receives": ("syscalls/sys_enter_recvfrom", None, "answers that did not come, such as a name server's"),
     "execs": ("syscalls/sys_enter_execve", None, "which programs are started"),
     "exits": ("sched/sched_process_exit", None, "which processes end"),
     "forks": ("sched/sched_process_fork", "do_fork", "which processes start others"),
     "opens": ("syscalls/sys_enter_openat", None, "which files are opened, and with what result"),
-    "reads": ("syscalls/sys_enter_read", "vfs_read", "who reads, and with what result"),
-    "writes": ("syscalls/sys_enter_write", "vfs_write", "who writes, and with what result"),
+    "reads": ("syscalls/sys_enter_read", None, "who reads, and with what result"),
+    "writes": ("syscalls/sys_enter_write", None, "who writes, and with what result"),
     "syscalls": ("syscalls/sys_enter_*", None, "which system calls are made, and by whom"),
-    "switches": ("sched/sched_switch", "schedule", "how the CPUs are shared"),
+    "switches": ("sched/sched_switch", None, "how the CPUs are shared"),
     "interrupts": ("irq/irq_handler_entry", None, "how often devices interrupt"),
     "page_allocations": ("kmem/mm_page_alloc", "__alloc_pages_nodemask", "who takes memory"),
     "page_frees": ("kmem/mm_page_free", "__free_pages", "who gives memory back"),
@@ -120,6 +120,17 @@ _PLANS: dict[str, tuple[list[str], list[str]]] = {
     ),
 }
 
+# Functions that are asked for besides, where a host has kprobes: evidence for a person. What is concluded is concluded
+# from the tracepoints, which tell the result and the duration of a call, the states of a connection.
+_FUNCTIONS: dict[str, dict[str, str]] = {
+    NETWORK: {
+        "tcp_connect": "who connects by TCP, and where to",
+        "tcp_sendmsg": "who sends how much by TCP, and where to",
+    },
+    FILES: {"vfs_read": "which files are read, and by whom", "vfs_write": "which files are written, and by whom"},
+    PERFORMANCE: {"schedule": "who gives up a CPU"},
+}
+
 _CLOCK = re.compile(r"\b(clock|ntp|chrony|time ?(sync|zone|drift|skew)|wrong time|certificate|expired|kerberos)", re.I)
 _NAME = re.compile(r"\b(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}\b", re.I)
 # What ends like a host name and is none.
@@ -149,6 +160,12 @@ def first_request(
     plans = [_PLANS[category] for category in categories] or [_PLANS[BROAD]]
     commands = [*_about_the_issue(issue), *(_command(name) for name in _in_turn([plan[0] for plan in plans]))]
     programs = [_program(name, capabilities, limits) for name in _in_turn([plan[1] for plan in plans])]
+    if _has_kprobes(capabilities):
+        programs += [
+            _asked(function, "kprobe", function, description, limits)
+            for category in categories
+            for function, description in _FUNCTIONS.get(category, {}).items()
+        ]
     return {
         "commands": commands[: _limit(limits, "commands_per_round", 16)],
         "ebpf_programs": programs[: _limit(limits, "programs_per_round", 8)],
@@ -188,6 +205,10 @@ def _program(name: str, capabilities: dict[str, Any], limits: dict[str, Any]) ->
     kind, target = "tracepoint", tracepoint
     if function and _has_kprobes(capabilities):
         kind, target = "kprobe", function
+    return _asked(name, kind, target, description, limits)
+
+
+def _asked(name: str, kind: str, target: str, description: str, limits: dict[str, Any]) -> dict[str, Any]:
     longest = limits.get("longest_trace_seconds")
     duration = min(DURATION, longest) if isinstance(longest, (int, float)) and longest >= 1 else DURATION
     return {
