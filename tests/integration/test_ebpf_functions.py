@@ -25,7 +25,7 @@ TABLE = (
 
 @pytest.fixture(scope="module")
 def targets(bundle: Bundle) -> Targets:
-    return Targets(bundle, functions=True)
+    return Targets(bundle)
 
 
 @pytest.mark.parametrize("kind", ["kprobe", "kretprobe"])

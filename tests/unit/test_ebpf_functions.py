@@ -64,7 +64,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KernelFolder:
 
 
 def resolve(folder: KernelFolder, target: str, kind: str = "kprobe", **filters: Any) -> Target:
-    targets = Targets(BUNDLE, functions=True, files=KernelFiles(folder.root))
+    targets = Targets(BUNDLE, files=KernelFiles(folder.root))
     return targets.resolve(ProgramRequest("test", kind, target, 10, Filters(**filters)))
 
 
@@ -289,14 +289,6 @@ def test_symbols_that_cannot_be_read_are_said(folder: KernelFolder) -> None:
     assert "at /proc/kallsyms could not be read: No such file or directory" in refusal(folder, "tcp_connect")
 
 
-def test_functions_are_refused_with_the_nearest_tracepoint_where_the_caller_traces_none(folder: KernelFolder) -> None:
-    targets = Targets(BUNDLE, functions=False, files=KernelFiles(folder.root))
-    with pytest.raises(
-        RequestError, match=r"tracepoints only are traced here\. Nearest to it: tracepoint syscalls/sys_enter_connect"
-    ):
-        targets.resolve(ProgramRequest("test", "kprobe", "tcp_connect", 10, Filters()))
-
-
 NAMES = st.sampled_from([*TABLE, "tcp_", "sys_", ".isra.0", "kvm", "sched", "syscalls", "kprobe", "nope"])
 SIGNS = st.sampled_from(["", "+", ":", "/", "*", "?", "[", "]", "%return", "()", " ", ",", ".", "$", "0x1", "\0", "\n"])
 
@@ -322,7 +314,7 @@ def test_any_text_as_a_function_gives_a_target_or_a_sentence(
             made.without_kprobes()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tracefs, "_MOUNTS", (root / TRACEFS,))
-        targets = Targets(BUNDLE, functions=True, files=KernelFiles(root))
+        targets = Targets(BUNDLE, files=KernelFiles(root))
         try:
             found = targets.resolve(ProgramRequest("test", kind, target, 10, Filters()))
         except EbpfError as error:

@@ -28,8 +28,8 @@ _AT_ONCE = 4  # times the limit: then one look is enough
 _ASSUMED_NANOSECONDS = (
     1000  # of an event, where the kernel measures nothing; a system call with its return takes about that
 )
-# What a run takes at most, by our account: one that took longer was interrupted, or the CPU was taken from this machine,
-# a guest. A program is judged by what it does, not by what befalls it.
+# What a run takes at most, by our account: one that took longer was interrupted, or the CPU was taken from a machine
+# that is a guest. A program is judged by what it does, not by what befalls it.
 _MOST_NANOSECONDS = 20_000
 _UNKNOWN = (
     "What this cost is not known: the kernel measures eBPF programs from Linux 5.8 on and for CAP_SYS_ADMIN ({reason})."

@@ -21,6 +21,7 @@ from .function_types import PlannedFunction
 from .functions import FunctionTarget
 from .kernel import Map
 from .loader import Load, LoadedObject
+from .refusals import explain_refusal
 from .request import ProgramRequest
 
 SOURCE, FUNCTIONS = "function.c", ("on_entry", "on_return")
@@ -85,13 +86,24 @@ class FunctionProbe:
         loaded.attach_tracing(kernel.ATTACH_FENTRY, type_id, "on_entry")
 
     def _attach_kprobe(self, loaded: LoadedObject) -> None:
-        symbol = self._target.symbol
         sampling.write_plan(loaded.maps, self._plan(calling.registers()))
-        self.attached_to = [f"kprobe:{symbol}"]
+        self.attached_to = []
         if self._target.at_return:
-            loaded.attach_kprobe(symbol, True, "on_return")
-            self.attached_to.append(f"kretprobe:{symbol}")
-        loaded.attach_kprobe(symbol, False, "on_entry")
+            self._open_kprobe(loaded, True, "on_return")
+        self._open_kprobe(loaded, False, "on_entry")
+        self.attached_to.reverse()
+
+    def _open_kprobe(self, loaded: LoadedObject, at_return: bool, function: str) -> None:
+        symbol = self._target.symbol
+        try:
+            try:
+                loaded.attach_kprobe(symbol, at_return, function)
+            except FileNotFoundError:
+                # Some stable kernels do not find a function by its module's name before it.
+                loaded.attach_kprobe(self._target.name, at_return, function)
+        except OSError as error:
+            raise HostError(explain_refusal(symbol, error)) from error
+        self.attached_to.append(f"{'kretprobe' if at_return else 'kprobe'}:{symbol}")
 
     def _plan(self, context: layout.ContextLayout) -> layout.FunctionPlan:
         capture = self._capture

@@ -196,7 +196,9 @@ def load_program(kind: int, name: str, instructions: bytes, attach: tuple[int, i
         try:
             return attempt()
         except OSError:
-            verdict = " ".join(log.value.decode("utf-8", "replace").strip().splitlines()[-3:])
+            said = log.value.decode("utf-8", "replace").strip().splitlines()
+            # The last line is about the verifier itself: "processed 12 insns …".
+            verdict = " ".join([line for line in said if not line.startswith("processed ")][-3:])
             problem = explain(first, f"load the eBPF program {name}")
             raise HostError(f"{problem} The verifier said: {verdict}" if verdict else str(problem)) from first
 

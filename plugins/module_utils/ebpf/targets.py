@@ -60,11 +60,10 @@ Target = Union[SyscallTarget, TracepointTarget, FunctionTarget]
 class Targets:
     """Resolves targets on this host. Reads tracefs and the kernel's symbols at most once for each instance."""
 
-    def __init__(self, bundle: Bundle, functions: bool = True, files: Optional[KernelFiles] = None) -> None:
-        """`functions`: whether the caller can trace functions; else they are refused, with the nearest tracepoint."""
+    def __init__(self, bundle: Bundle, files: Optional[KernelFiles] = None) -> None:
+        """`files`: where the kernel's files are, if not in their places."""
         known = bundle.data("targets.json")
         self._syscalls = bundle.data("syscalls.json")
-        self._traces_functions = functions
         self._functions = Functions(known, files)
         self._stand_ins = StandIns(known, self._syscalls["names"])
         numbers = bundle.data("syscall_numbers.json")
@@ -169,8 +168,6 @@ class Targets:
         if any(sign in request.target for sign in "*?["):
             raise RequestError(f"{request.type} {request.target:.80}: {self._about_wildcard(request.target)}")
         asked = parse_function(request.target)
-        if not self._traces_functions:
-            raise RequestError(self._advice(request, asked))
         self._functions.require_privilege()
         obstacle = self._functions.obstacle()
         if obstacle is None:
@@ -241,7 +238,7 @@ class Targets:
         bare = re.split("[:/]", pattern)[-1]
         if "sys_" in bare:
             return f"{sentence}{works(['tracepoint syscalls/sys_enter_*', 'tracepoint syscalls/sys_exit_*'])}"
-        found = self._functions.matching(bare) if self._traces_functions and not self._functions.obstacle() else []
+        found = self._functions.matching(bare) if not self._functions.obstacle() else []
         return f"{sentence} Functions that match are {', '.join(found)}." if found else sentence
 
     def _tracepoints_near(self, request: ProgramRequest, asked: AskedFunction) -> list[str]:
@@ -253,9 +250,3 @@ class Targets:
         close = close_names(asked.name, [name.rpartition("/")[2] for name in self._listed()], LISTED)
         near += [f"tracepoint {name}" for event in close for name in self._listed() if name.endswith(f"/{event}")]
         return near[:LISTED]
-
-    def _advice(self, request: ProgramRequest, asked: AskedFunction) -> str:
-        found = self._found(asked.name, request.type)
-        nearest = [f"tracepoint {event}" for event in found.events] if found else self._tracepoints_near(request, asked)
-        advice = f" Nearest to it: {', '.join(nearest[:3])}." if nearest else ""
-        return f"A {request.type} on {asked} was not attached: tracepoints only are traced here.{advice}"

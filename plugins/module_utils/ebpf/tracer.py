@@ -129,7 +129,7 @@ class Tracer:
         try:
             request = parse_request(program, self._limits.seconds)
             find_scope(request.filters)  # again when it is attached, but what is not there is said before
-            self._targets = self._targets or Targets(self._bundle, functions=True)
+            self._targets = self._targets or Targets(self._bundle)
             target = self._targets.resolve(request)
             return request, self._probe(request, target)
         except EbpfError as error:
