@@ -36,6 +36,7 @@ class Value:
     shown_as: str  # a way of showing, or names
     reads: tuple[tuple[str, Read], ...]  # by role
     words: tuple[tuple[str, str], ...] = ()  # roles that are shown by names first
+    only: tuple[tuple[str, tuple[int, ...]], ...] = ()  # roles, and for which of their values this means anything
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,8 @@ def _value(data: Mapping[str, Any]) -> Value:
     if not isinstance(reads, Mapping) or "at" in reads:
         reads = {"value": reads}
     words = tuple(data.get("words", {}).items())
-    return Value(data["name"], data["as"], tuple((role, _read(read)) for role, read in reads.items()), words)
+    only = tuple((role, tuple(values)) for role, values in data.get("only", {}).items())
+    return Value(data["name"], data["as"], tuple((role, _read(read)) for role, read in reads.items()), words, only)
 
 
 def _read(data: Any) -> Read:

@@ -173,6 +173,8 @@ class Reader:
         show = self.show(value.shown_as)
         if value.words:
             show = _worded(show, {role: self.names(name) for role, name in value.words})
+        if value.only:
+            show = _only(show, dict(value.only))
         parts = []
         for role, read in value.reads:
             try:
@@ -251,3 +253,12 @@ def _worded(show: Show, names: dict[str, Names]) -> Show:
         return show.function(changed)
 
     return Show(worded, tuple(names))
+
+
+def _only(show: Show, meant: dict[str, tuple[int, ...]]) -> Show:
+    """A way of showing that shows nothing where it would mean nothing."""
+
+    def only(roles: Roles) -> object:
+        return show.function(roles) if all(roles.get(role) in values for role, values in meant.items()) else None
+
+    return Show(only, (*show.required, *meant))
