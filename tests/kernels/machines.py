@@ -84,7 +84,8 @@ class Machine(Reached):
             *("-accel", qemu["accelerator"], "-cpu", qemu["cpu"]),
             *("-smp", str(qemu["cpus"]), "-m", str(qemu["memory_mib"])),
             *("-kernel", str(self.image.vmlinuz), "-initrd", str(self.image.initrd)),
-            *("-append", "root=/dev/vda rw console=ttyS0 panic=-1 net.ifnames=0"),
+            # The kernel tries its timer for a moment, in which an emulated processor that is not served may miss it.
+            *("-append", "root=/dev/vda rw console=ttyS0 panic=-1 net.ifnames=0 no_timer_check"),
             *("-drive", f"file={disk},if=virtio,format=qcow2,cache=unsafe"),
             *("-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22"),
             *("-device", "virtio-net-pci,netdev=net,romfile="),
