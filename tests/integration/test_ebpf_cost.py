@@ -50,7 +50,7 @@ def is_measuring(compiled: Tracer) -> bool:
     loaded = LoadedObject(compiled._compiled["raw_counter.c"], {}, {})
     try:
         loaded.attach_raw_tracepoint("sys_enter", "on_event")
-        for _ in range(1000):
+        for _call in range(1000):
             os.getppid()
         return loaded.statistics() != (0, 0)
     finally:
@@ -225,7 +225,7 @@ def test_a_program_whose_maps_do_not_fit_is_an_error_and_the_others_are_traced(
 ) -> None:
     tracer = Tracer(bundle, limits=TraceLimits(map_bytes=10 << 20))
     tracer._compiled = compiled._compiled
-    results = list(tracer.run([program(GETPPID, 1) for _ in range(4)]).values())
+    results = list(tracer.run([program(GETPPID, 1) for _each in range(4)]).values())
     refused = [result["error"] for result in results if "error" in result]
     assert 0 < len(refused) < 4
     assert all("MiB of the kernel's memory. All programs of a round may take 10 MiB" in error for error in refused)

@@ -18,9 +18,9 @@ _PLACES = {
 _FORMAT = """name: {name}
 ID: {number}
 format:
-	field:unsigned short common_type;	offset:0;	size:2;	signed:0;
+\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;
 
-	field:int value;	offset:8;	size:4;	signed:1;
+\tfield:int value;\toffset:8;\tsize:4;\tsigned:1;
 
 print fmt: "%d", REC->value
 """

@@ -71,7 +71,7 @@ def watched(clock: Clock, limit: float, programs: list[Program], monkeypatch: py
     watch = cost.CostWatch(limit, clock)
     watch.start()
     for index, program in enumerate(programs):
-        watch.add(index, cast("list[LoadedObject]", [program]))
+        watch.add(index, cast(list[LoadedObject], [program]))
     return watch
 
 

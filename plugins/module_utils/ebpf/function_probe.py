@@ -250,8 +250,8 @@ class FunctionProbe:
         return notes
 
 
-def _reason(error: Exception) -> str:
-    return str(kernel.explain(error, "attach by fentry")) if type(error) is OSError else str(error)
+def _reason(error: EbpfError | OSError) -> str:
+    return str(error) if isinstance(error, EbpfError) else str(kernel.explain(error, "attach by fentry"))
 
 
 def _release() -> tuple[int, ...]:
