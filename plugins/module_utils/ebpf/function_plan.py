@@ -53,11 +53,11 @@ def plan_function(
 ) -> Capture:
     """What to read of the calls of a function, and how it is shown; all of it at entry where returns are not watched.
 
-    Raises RequestError where the kernel's type information does not have the function, HostError where it is damaged.
+    Raises RequestError where the source does not know the function, HostError where what it knows it from is damaged.
     """
     signature = source.function(function)
     if signature is None:
-        raise RequestError(f"The kernel's type information has no function {function}, so its arguments are not known.")
+        raise RequestError(f"What is known of this kernel's types has no function {function} and so no arguments.")
     return _Planner(source, types, signature, with_return, limits or Limits()).plan()
 
 
