@@ -97,12 +97,14 @@ def test_changed_words_give_answers_or_sentences(changes: list[tuple[int, int]],
     ask_everything(btf, TYPES)
 
 
+@settings(deadline=5000)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(HostError, match=r"^The type information in a file is damaged .*\.$"):
         Btf(data, "a file")
 
 
+@settings(deadline=5000)
 @given(st.lists(WORDS, max_size=40))
 def test_arbitrary_records_give_answers_or_sentences(words: list[int]) -> None:
     types = struct.pack(f"<{len(words)}I", *words)

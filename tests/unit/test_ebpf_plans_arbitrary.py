@@ -94,6 +94,7 @@ def test_every_recorded_function_has_a_plan_that_fits(kernel: str, name: str) ->
         check(plan_function(source(kernel), TYPES, name, with_return), Limits(), with_return)
 
 
+@settings(deadline=5000)
 @given(st.text(max_size=30))
 def test_any_other_name_is_a_sentence(name: str) -> None:
     with pytest.raises(RequestError, match="has no function "):
