@@ -53,7 +53,7 @@ struct step {
 	u8 start;   /* which word of a call, from its first argument on */
 	u8 size;    /* bytes to read; 0: nothing is read, the place itself is the value */
 	u8 into;    /* which value this is; each step before the last writes to NO_VALUE */
-	u8 unused;
+	u8 cut;     /* bits above the value, where nothing is read: of a smaller argument they may be anything */
 	s32 offset; /* bytes; negative for the struct around what is pointed at */
 };
 
@@ -167,7 +167,7 @@ static __always_inline void take_step(struct function_event *event, struct step 
 	if (size)
 		status = bpf_probe_read_kernel(value, size, (void *)from); /* zeros, where it fails */
 	else
-		value[0] = from;
+		value[0] = from << step->cut >> step->cut;
 	event->call.place = value[0];
 	event->value[into] = value[0];
 	event->readable |= (((u64)status >> 63) ^ 1) << into;

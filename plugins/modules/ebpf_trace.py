@@ -181,13 +181,13 @@ EXAMPLES = r"""
         duration: 5
   become: true
 
-- name: Which calls of a service, workers that it starts meanwhile among them, take longer than 10 ms?
+- name: Which calls of a service take longer than 10 ms?
   nannyapi.diagnostics.ebpf_trace:
     programs:
       - name: slow_calls
         target: syscalls/sys_enter_*
         filters:
-          unit: postgresql@15-main.service
+          comm: "postgres*"
           min_duration_us: 10000
   become: true
 """

@@ -24,7 +24,9 @@ PROGRAMS: list[dict[str, Any]] = [
     program("syscalls/sys_enter_*", 60),
 ]
 SCRIPT = f"""
-import pathlib, sys
+import pathlib, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs these tests may have it ignored
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import Tracer
 tracer = Tracer(Bundle.from_directory(pathlib.Path({str(REPOSITORY / "bpf")!r})))

@@ -44,22 +44,22 @@ def latencies(counts: Map) -> list[int]:
 
 def failures(counts: Map, shown: Callable[[layout.Failure, bytes], dict[str, Any]]) -> list[dict[str, Any]]:
     """Calls that failed, the most frequent first. `shown`: what an entry says beside who, error and count."""
-    found = []
+    found: dict[str, dict[str, Any]] = {}
     for raw in counts:
         failure = layout.Failure.from_buffer_copy(raw)
         values = [layout.FailureCount.from_buffer_copy(value) for value in counts.values(raw)]
         # Only the CPU that counted first has kept the name.
         name = next((layout.text(value.comm) for value in values if value.comm), "")
-        found.append(
-            {
-                "process_id": failure.tgid,
-                "process_name": name,
-                **shown(failure, raw[ctypes.sizeof(layout.Failure) :]),
-                "error": decode.error_name(failure.error),
-                "count": sum(value.count for value in values),
-            }
-        )
-    return sorted(found, key=lambda entry: (-entry["count"], entry["process_id"], entry["key"]))[:LISTED]
+        entry = {
+            "process_id": failure.tgid,
+            "process_name": name,
+            **shown(failure, raw[ctypes.sizeof(layout.Failure) :]),
+            "error": decode.error_name(failure.error),
+        }
+        # Different keys may be shown alike.
+        same = found.setdefault(repr(entry), {**entry, "count": 0})
+        same["count"] += sum(value.count for value in values)
+    return sorted(found.values(), key=lambda entry: (-entry["count"], entry["process_id"], entry["key"]))[:LISTED]
 
 
 def keys(counts: Map, shown: Callable[[bytes], str], total: int) -> dict[str, Any]:

@@ -30,15 +30,15 @@ _ASSUMED_NANOSECONDS = (
 )
 # What a run takes at most, by our account: one that took longer was interrupted, or the CPU was taken from a machine
 # that is a guest. A program is judged by what it does, not by what befalls it.
-_MOST_NANOSECONDS = 20_000
+_MOST_NANOSECONDS = 200_000
 _UNKNOWN = (
     "What this cost is not known: the kernel measures eBPF programs from Linux 5.8 on and for CAP_SYS_ADMIN ({reason})."
 )
 
 
 def default_limit() -> float:
-    """A tenth of what the host's CPUs can do, as a share of one CPU."""
-    return 0.1 * (os.cpu_count() or 1)
+    """A tenth of what the host's CPUs can do, and at most four of them; as a share of one CPU."""
+    return min(0.1 * (os.cpu_count() or 1), 4.0)
 
 
 @dataclass

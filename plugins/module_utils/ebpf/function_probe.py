@@ -3,13 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A probe on a kernel function: its entries, or its returns paired with them. Private to the collection.
 
-fentry and fexit are used where the kernel takes them: nothing is skipped, no return is dropped. Where it does not, a
-kprobe and a kretprobe of a perf event take their place, and the result says what they cannot know.
+fentry and fexit are used where the kernel takes them: what they skip is known, and they drop no return, unless another
+program is attached to the function meanwhile. Where it does not take them, a kprobe and a kretprobe of a perf event
+take their place, and the result says what they cannot know.
 """
 
 from __future__ import annotations
 
-import platform
 import struct
 import time
 from pathlib import Path
@@ -26,11 +26,13 @@ from .request import ProgramRequest
 
 SOURCE, FUNCTIONS = "function.c", ("on_entry", "on_return")
 _IN_FLIGHT_SHOWN = 20
+_SURELY_OVER = 10**9  # nanoseconds; reading what was counted takes less
 _FEWEST_CALLS, _MOST_CALLS = 1024, 16384  # calls under way that there is room for
 # Texts that tell calls apart by what is written there; a path has numbers besides.
 _KEY_TEXTS = frozenset(
     (layout.READ_KERNEL_STRING, layout.READ_USER_STRING, layout.READ_KERNEL_BYTES, layout.READ_USER_BYTES)
 )
+_GUARDED = (5, 12)  # from here on the kernel does not run a program of fentry within itself
 _COUNTS_SKIPPED = (6, 7)  # from here on the kernel counts how often it skipped the program of a kprobe
 
 
@@ -78,6 +80,8 @@ class FunctionProbe:
         type_id = self._planned.type_id
         if type_id is None:
             raise HostError(self._planned.why_no_type_id)
+        if kernel.release() < _GUARDED:
+            raise HostError("before Linux 5.12 nothing keeps such a program from running within itself.")
         sampling.write_plan(loaded.maps, self._plan(calling.tracing(self._planned.arguments)))
         self.attached_to = [f"fentry:{self._target.name}"]
         if self._target.at_return:
@@ -101,6 +105,7 @@ class FunctionProbe:
             except FileNotFoundError:
                 # Some stable kernels do not find a function by its module's name before it.
                 loaded.attach_kprobe(self._target.name, at_return, function)
+                symbol = self._target.name
         except OSError as error:
             raise HostError(explain_refusal(symbol, error)) from error
         self.attached_to.append(f"{'kretprobe' if at_return else 'kprobe'}:{symbol}")
@@ -130,11 +135,12 @@ class FunctionProbe:
         carried = sampling.spread([self._event(event, epoch_offset) for event in events], max_events)
         listed = sampling.processes(maps)
         count = sampling.total(maps, layout.TOTAL_EVENTS)
-        missed = self._loaded.missed()
+        # What is counted are returns, or entries where returns are not watched.
+        missed = self._loaded.missed("on_return" if self._target.at_return else "on_entry")
         result: dict[str, Any] = {
             "event_count": count,
             "events": carried,
-            "exact": self._is_exact(missed),
+            "exact": self._is_exact(missed, maps),
             "missed": missed or 0,
             "own_events": sampling.total(maps, layout.TOTAL_OWN),
             "events_not_carried": max(0, count - len(carried)),
@@ -147,30 +153,33 @@ class FunctionProbe:
             result.update(calls.keys(maps["by_key"], lambda raw: self._shown_key(raw, labels), count))
         if self._target.at_return:
             result.update(self._returns(maps, epoch_offset))
+            result["exact"] = result["exact"] and not result["returns_missed"]
         target = [self._target.note] if self._target.note else []
         result["notes"] = [*target, *self._capture.notes, *self._notes, *self._doubts(maps)]
         return result
 
-    def _is_exact(self, missed: Optional[int]) -> bool:
-        if self._by_tracing:
-            return not missed  # before 5.12 the kernel skips no such program
-        return missed == 0 and _release() >= _COUNTS_SKIPPED
+    def _is_exact(self, missed: Optional[int], maps: dict[str, Map]) -> bool:
+        if self._head.least and sampling.total(maps, layout.TOTAL_NOT_PAIRED):
+            return False  # how long these took is not known
+        return missed == 0 and (self._by_tracing or kernel.release() >= _COUNTS_SKIPPED)
 
     def _returns(self, maps: dict[str, Map], epoch_offset: int) -> dict[str, Any]:
         labels = self._labels(maps["labels"])
-        pending, dropped, ended = self._pending(maps["in_flight"], epoch_offset)
+        durations = calls.latencies(maps["latency"])
+        pending, dropped, ended = self._pending(maps["in_flight"], epoch_offset, durations[-1])
         overwritten = sampling.total(maps, layout.TOTAL_NOT_RETURNED)
-        gone = overwritten + ended
-        # Nothing is left of these calls. With fexit their threads ended in the function. A kretprobe may have dropped
-        # the return, unless the function is one that never returns.
-        dropped += 0 if self._by_tracing or not sampling.total(maps, layout.TOTAL_RETURNS) else gone
+        # Nothing is left of these calls but that they began. Of a function that returns at all, a return was lost: a
+        # kretprobe drops them when many are in it, and fexit when another program is attached there meanwhile.
+        returns_at_all = sampling.total(maps, layout.TOTAL_RETURNS) > 0
+        lost = overwritten + (0 if self._by_tracing else ended)
+        dropped += lost if returns_at_all else 0
         returns: dict[str, Any] = {
             "failures": calls.failures(maps["failures"], lambda _failure, raw: {"key": self._shown_key(raw, labels)}),
             "failures_other": sampling.total(maps, layout.TOTAL_OTHER_FAILURE),
-            "latency_us": latency.summarise(calls.latencies(maps["latency"])),
+            "latency_us": latency.summarise(durations),
             "in_flight": pending,
             "returns_missed": dropped,
-            "never_returned": gone if self._by_tracing or not dropped else 0,
+            "never_returned": overwritten + ended - (lost if returns_at_all else 0),
         }
         if self._capture.returns.kind != layout.RESULT_NONE:
             returns["by_result"] = calls.results(maps["by_result"])
@@ -206,7 +215,7 @@ class FunctionProbe:
         parts = struct.unpack(f"={layout.KEY_PARTS}Q", raw)[: len(self._capture.key)]
         return self._capture.render_key(parts, labels.get(raw))
 
-    def _pending(self, calls_under_way: Map, epoch_offset: int) -> tuple[dict[str, Any], int, int]:
+    def _pending(self, calls_under_way: Map, epoch_offset: int, longest: int) -> tuple[dict[str, Any], int, int]:
         """What entered and had not returned; how many returns were dropped; how many threads ended in the function."""
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         events, dropped, ended = [], 0, 0
@@ -216,7 +225,9 @@ class FunctionProbe:
                 if not calls.is_alive(event.thread, event.pid_tgid):
                     ended += 1
                     continue
-                if not self._by_tracing and not self._is_in_function(event):
+                # A call that is not on the stack any more may have returned after the trace: not one that is old.
+                old = now - event.timestamp > longest + _SURELY_OVER
+                if old and not self._is_in_function(event):
                     dropped += 1
                     continue
                 if now - event.timestamp < self._head.least:
@@ -239,23 +250,25 @@ class FunctionProbe:
 
     def _doubts(self, maps: dict[str, Map]) -> list[str]:
         notes = []
-        if not self._by_tracing and _release() < _COUNTS_SKIPPED:
+        if not self._by_tracing and kernel.release() < _COUNTS_SKIPPED:
             notes.append(
                 "The kernel skips the program of a kprobe while another one runs on the same CPU, and does not say how"
                 " often: the count may be too low."
             )
         lost = sampling.total(maps, layout.TOTAL_NOT_PAIRED)
         if lost:
-            notes.append(f"{lost} calls were under way beyond what there was room for: their arguments are not known.")
+            what = "they are not counted" if self._head.least else "their arguments are not known"
+            notes.append(f"{lost} calls were under way beyond what there was room for: {what}.")
+        skipped = self._loaded.missed("on_entry") if self._loaded and self._target.at_return else 0
+        if skipped:
+            notes.append(
+                f"The kernel skipped the program at {skipped} entries: of those calls only the return is known."
+            )
         return notes
 
 
 def _reason(error: EbpfError | OSError) -> str:
     return str(error) if isinstance(error, EbpfError) else str(kernel.explain(error, "attach by fentry"))
-
-
-def _release() -> tuple[int, ...]:
-    return tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
 
 
 def _calls_under_way() -> int:

@@ -22,7 +22,7 @@ from .path_layout import PathLayout, path_layout
 from .struct_path import Location
 from .type_source import POINTER, VOID, Argument, CType, Signature, TypeSource
 
-_REGISTERS = 6
+_REGISTERS, _WORD = 6, 8  # bytes of a word
 _ADDRESS = CType(POINTER, "unsigned long", 8)
 
 
@@ -70,6 +70,8 @@ class FunctionTypes:
             why = f"{target.name} is of the module {target.module}."
         elif len(prototypes) > 1:
             why = f"the kernel has {len(prototypes)} functions named {target.name}."
+        elif any(btf.size(parameter.type_id) > _WORD for parameter in prototypes[0].parameters):
+            why = f"{target.name} has an argument that is no single word."
         elif arguments > _REGISTERS:
             why = f"{target.name} has more than {_REGISTERS} arguments."
         elif target.hooked is False:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Optional
@@ -28,6 +29,10 @@ SWITCHED_OFF = (
 BLACKLISTED = (
     "is on the kernel's own blacklist (/sys/kernel/debug/kprobes/blacklist): a probe there could bring the kernel down,"
     " so it refuses one"
+)
+RUN_BY_PROGRAMS = (
+    "is run by eBPF programs themselves, or under the locks that they take: a probe there could bring the host down,"
+    " so none is attached"
 )
 NOTRACE = (
     "is notrace: it was compiled without the hook for tracing, as all that is declared inline, so the kernel refuses a"
@@ -128,6 +133,7 @@ class Functions:
         self._renamed: list[list[str]] = known["functions"]
         self._behind: dict[str, str] = known["behind"]
         self._inlined: dict[str, list[str]] = known["inlined"]
+        self._run_by_programs: list[str] = known["run_by_programs"]
 
     def require_privilege(self) -> None:
         """Raises HostError where this process may not, or this kernel will not, probe any function."""
@@ -211,6 +217,8 @@ class Functions:
             return f"{name} is the rare path of {name.partition('.')[0]}, which no call enters; ask for that one"
         if len(homes) > 1:
             return _ambiguous(name, homes)
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in self._run_by_programs):
+            return f"{name} {RUN_BY_PROGRAMS}"
         if self._symbols.blacklisted(name):
             return f"{name} {BLACKLISTED}"
         return f"{name} {NOTRACE}" if self._symbols.hooked(name) is False else None

@@ -16,6 +16,7 @@ import fcntl
 import functools
 import os
 import platform
+import re
 import resource
 import struct
 from collections.abc import Iterator
@@ -140,12 +141,18 @@ def map_definition(fd: int) -> MapDefinition:
     return MapDefinition(name.split(b"\0")[0].decode(), kind, key, value, entries, flags)
 
 
+@functools.lru_cache(maxsize=1)
+def release() -> tuple[int, int]:
+    """The running kernel's version, such as (6, 1); (0, 0) where it has a name of another form."""
+    found = re.match(r"(\d+)\.(\d+)", platform.release())
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
 def recursion_misses(program: int) -> Optional[int]:
     """How often the kernel skipped a program because it was already running on that CPU; None before 5.12."""
     info = ctypes.create_string_buffer(256)
     _bpf(_GET_INFO_BY_FD, struct.pack("<IIQ", program, len(info), _address(info)))
-    major, minor = (int(part) for part in platform.release().split("-")[0].split(".")[:2])
-    if (major, minor) < (5, 12):
+    if release() < (5, 12):
         return None
     return int(struct.unpack_from("<Q", info.raw, 208)[0])
 

@@ -199,7 +199,7 @@ class SyscallEvent(Call):
 class Step(ctypes.Structure):
     """`struct step`; size and offset in bytes."""
 
-    _fields_ = [("start", u8), ("size", u8), ("into", u8), ("unused", u8), ("offset", s32)]
+    _fields_ = [("start", u8), ("size", u8), ("into", u8), ("cut", u8), ("offset", s32)]
 
 
 class TextPlan(ctypes.Structure):

@@ -68,9 +68,11 @@ class LoadedObject:
         """`how`: kernel.ATTACH_*; `type_id`: of the kernel function. Raises HostError and OSError, as the others."""
         self._attached.append(kernel.open_tracing(self.load(function, kernel.PROG_TRACING, (how, type_id))))
 
-    def missed(self) -> Optional[int]:
-        """How often the kernel skipped one of the programs as it was already running there; None: it cannot tell."""
-        counts = [kernel.recursion_misses(program) for program in self._programs.values()]
+    def missed(self, function: str = "") -> Optional[int]:
+        """How often the kernel skipped a program, or any, as it was already running there; None: it cannot tell."""
+        counts = [
+            kernel.recursion_misses(program) for name, program in self._programs.items() if function in ("", name)
+        ]
         return None if None in counts else sum(count or 0 for count in counts)
 
     def statistics(self) -> tuple[int, int]:

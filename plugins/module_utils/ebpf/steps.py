@@ -46,7 +46,7 @@ def _fields(capture: Capture, when: int, first: int, end: int) -> list[layout.St
 def _way(start: int, offsets: tuple[int, ...], size: int, into: int) -> list[layout.Step]:
     """The steps to a value: `offsets` as in capture_plan.FieldRead."""
     if not offsets:
-        return [layout.Step(start, 0, into)]
+        return [layout.Step(start, 0, into, 64 - 8 * size if 0 < size < _POINTER_BYTES else 0)]
     starts = [start, *[layout.START_PLACE] * (len(offsets) - 1)]
     found = [layout.Step(at, _POINTER_BYTES, layout.NO_VALUE, 0, offset) for at, offset in zip(starts, offsets)]
     found[-1].size, found[-1].into = size, into

@@ -10,6 +10,8 @@ attached: all that holds a program are file descriptors of this process.
 
 from __future__ import annotations
 
+import contextlib
+import struct
 import threading
 import time
 from collections.abc import Iterable
@@ -37,6 +39,9 @@ from .trees import ProcessTrees
 Progress = Callable[[dict[str, Any]], None]
 Probe = Union[SyscallProbe, TracepointProbe, FunctionProbe]
 
+# What may go wrong with one program costs that program, not the round: the kernel refuses, a file of /proc is not as it
+# was, a structure is not as it should be.
+_UNFORESEEN = (EbpfError, OSError, ValueError, LookupError, ArithmeticError, struct.error)
 # A program that runs on another CPU while its probe is detached finishes within this: then the counts stand still.
 _SETTLE_SECONDS = 0.01
 _IN_A_NAMESPACE = (
@@ -165,7 +170,7 @@ class Tracer:
                 try:
                     running.append(self._attach(index, request, probe, followed, budget))
                     watch.add(index, running[-1].objects)
-                except (EbpfError, OSError) as error:
+                except _UNFORESEEN as error:
                     results[index] = _failed(request, _sentence(error, request.target))
             _begin_together(running)
             if running:
@@ -230,7 +235,8 @@ class Tracer:
             stopped = self._stop.wait(max(0.0, min(LOOK_SECONDS, left[0].ends - time.monotonic())))
             over = [one for one in left if stopped or one.ends <= time.monotonic()]
             if not over:
-                watch.look()
+                with contextlib.suppress(EbpfError, OSError):  # what it costs is not known, then, and the trace goes on
+                    watch.look()
                 over = [one for one in left if watch.was_detached(one.index)]
             covered = {one.index: self._detached(one, watch) for one in over}
             for one in over:
@@ -256,7 +262,9 @@ class Tracer:
         result: dict[str, Any] = {"program_name": request.name}
         try:
             measured = one.probe.result(sampling.epoch_offset(), self._limits.events)
-        except (EbpfError, OSError) as error:
+            keys, notes = watch.result(one.index, seconds, request.duration)
+            notes += one.scope.notes(followed.lost())
+        except _UNFORESEEN as error:
             return _failed(request, f"{request.target} was traced, but what was counted could not be read: {error}")
         result.update({"event_count": measured["event_count"], "events": measured["events"], "summary": ""})
         result.update(
@@ -265,17 +273,15 @@ class Tracer:
                 "target": request.target,
                 "attached_to": one.probe.attached_to,
                 "started": one.started,
-                "duration_s": round(seconds, 3),
+                "duration_s": max(0.001, round(seconds, 3)),
                 "filters": request.filters.to_json(),
             }
         )
         result.update(measured)
-        keys, notes = watch.result(one.index, seconds, request.duration)
         result.update(keys)
         result["notes"] += notes
         if followed.note:
             result["notes"].append(followed.note)
-        result["notes"] += one.scope.notes(followed.lost())
         if pid_namespace()[1]:
             result["notes"].append(_IN_A_NAMESPACE)
         result["summary"] = summarise(result)
@@ -298,7 +304,8 @@ def _begin_together(running: list[_Running]) -> None:
     for one in running:
         one.ends = now + one.request.duration
         for loaded in one.objects:
-            sampling.begin_window(loaded.maps, now_ns)
+            if loaded.maps["plan"].fd >= 0:  # what had nothing to attach to was closed
+                sampling.begin_window(loaded.maps, now_ns)
 
 
 def _sentence(error: Exception, target: str = "") -> str:
