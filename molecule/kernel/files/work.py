@@ -18,7 +18,7 @@ SECONDS = 900
 
 
 def await_trace() -> None:
-    for _ in range(SECONDS * 5):
+    for _turn in range(SECONDS * 5):
         for path in PROGRESS.glob("*/progress"):
             if "trace_running" in path.read_text():
                 return
@@ -29,32 +29,32 @@ def await_trace() -> None:
 def work() -> None:
     """25 connections, 40 messages of 1000 bytes, 7 children, 2003 opens, 300 writes and 300 reads of 4096 bytes."""
     with socket.create_server(("127.0.0.1", 4321)) as listener:
-        for _ in range(25):
+        for _turn in range(25):
             client = socket.create_connection(("127.0.0.1", 4321))
             server = listener.accept()[0]
             client.close()
             server.close()
         client = socket.create_connection(("127.0.0.1", 4321))
-        for _ in range(40):
+        for _turn in range(40):
             client.send(b"x" * 1000)
         client.close()
-    for _ in range(7):
+    for _turn in range(7):
         child = os.fork()
         if not child:
             os._exit(0)
         os.waitpid(child, 0)
-    for _ in range(2000):
+    for _turn in range(2000):
         os.close(os.open("/etc/hosts", os.O_RDONLY))
-    for _ in range(3):
+    for _turn in range(3):
         try:
             os.open("/nonexistent-orchard", os.O_RDONLY)
         except FileNotFoundError:
             continue
     grain = os.open(GRAIN, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-    for _ in range(300):
+    for _turn in range(300):
         os.write(grain, b"x" * 4096)
     os.lseek(grain, 0, os.SEEK_SET)
-    for _ in range(300):
+    for _turn in range(300):
         os.read(grain, 4096)
 
 
