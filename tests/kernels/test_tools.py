@@ -1,0 +1,147 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Side by side with the tools that people know: the same events, none missing, none extra."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from fixtures import Playbook
+from machines import Reached
+from workload import gated, hear, process, say
+
+from playbooks import Ansible
+
+CASES: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "cases" / "tools.yml").read_text())
+TOOLS: dict[str, dict[str, Any]] = CASES["tools"]
+# The tools of this release are made for its kernel.
+ONLY_KERNELS = ("6.1",)
+
+# Most of them are compiled when they start, with headers that take an emulated processor minutes.
+_START_SECONDS = 1200
+
+
+class Tool:
+    """A tool that runs on the machine; what it says is in a file there."""
+
+    def __init__(self, machine: Reached, name: str, case: dict[str, Any]) -> None:
+        self._machine = machine
+        self.case = case
+        self.output = f"/tmp/{name}.txt"
+        if "script" in case:
+            machine.ssh("cat > /tmp/plum.bt", case["script"])
+        self._running = subprocess.Popen(
+            machine.ssh_command(f"PYTHONUNBUFFERED=1 exec {case['command']} > {self.output} 2>&1"),
+            stdin=subprocess.DEVNULL,
+        )
+
+    def said(self) -> str:
+        return self._machine.ssh(f"cat {self.output}").stdout
+
+    def events(self) -> Counter[str]:
+        """What it saw of the work."""
+        found = (re.match(self.case["pattern"], line) for line in self.said().splitlines())
+        return Counter(self.case["event"].format(**match.groupdict()) for match in found if match)
+
+    def close(self) -> None:
+        """Ends the connection; the machine ends what it has no terminal for."""
+        self._running.kill()
+        self._running.wait()
+
+
+@pytest.fixture(scope="session")
+def seen(
+    machine: Reached, ansible: Ansible, set_up: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[Counter[str], dict[str, Any]]]:
+    """By tool: what it saw, and our result."""
+    folder = tmp_path_factory.mktemp("tools")
+    work = CASES["workload"]
+    body = gated(work["name"], work["body"])
+    machine.ssh("cp /bin/true /tmp/plum-child; mkdir -p /tmp/plums")
+    with contextlib.ExitStack() as ending:
+        tools = {name: Tool(machine, name, case) for name, case in TOOLS.items()}
+        for tool in tools.values():
+            ending.callback(tool.close)
+        rehearse(machine, body, tools)
+        before = {name: tool.events() for name, tool in tools.items()}
+        running = ending.enter_context(process(machine, body, "plum"))
+        pid = int(hear(running))
+        (folder / "play.yml").write_text(json.dumps(play(folder / "result.json")))
+        playbook = ending.enter_context(Playbook(ansible, str(folder / "play.yml"), {}))
+        playbook.await_text("tracing ")
+        say(running, "go")
+        assert hear(running) == "done"
+        playbook.finish()
+        assert playbook.status == 0
+        machine.ssh("pkill -INT -f bpfcc; pkill -INT -x bpftrace; sleep 5")
+        after = {name: tool.events() - before[name] for name, tool in tools.items()}
+        print(pid, {name: tool.said()[-2000:] for name, tool in tools.items()})
+    found = json.loads((folder / "result.json").read_text())["ebpf_results"]
+    results = {result["program_name"]: result for result in found.values()}
+    return {name: (after[name], results[name]) for name in TOOLS}
+
+
+def rehearse(machine: Reached, body: str, tools: dict[str, Tool]) -> None:
+    """Has the work done until every tool has seen some of it: then all are attached."""
+    until = time.monotonic() + _START_SECONDS
+    while blind := [name for name, tool in tools.items() if not tool.events()]:
+        assert time.monotonic() < until, {name: tools[name].said() for name in blind}
+        with process(machine, body, "rehearsal") as running:
+            hear(running)
+            say(running, "go")
+            hear(running)
+        time.sleep(5)
+
+
+def play(result: Path) -> list[dict[str, Any]]:
+    """Traces what the tools trace, and keeps all of the events."""
+    seconds = CASES["workload"]["seconds"]
+    programs = [{"name": name, **case["program"], "duration": seconds} for name, case in TOOLS.items()]
+    return [
+        {
+            "hosts": "all",
+            "gather_facts": False,
+            "tasks": [
+                {
+                    "nannyapi.diagnostics.ebpf_trace": {"programs": programs, "max_events": 500},
+                    "become": True,
+                    "register": "trace",
+                },
+                {
+                    "ansible.builtin.copy": {"content": "{{ trace | to_json }}", "dest": str(result)},
+                    "delegate_to": "localhost",
+                },
+            ],
+        }
+    ]
+
+
+def flat(event: dict[str, Any]) -> dict[str, Any]:
+    """An event's own keys and those of its data. `descriptor`: what opening gave, -1 where it failed."""
+    data = event["data"]
+    return {**event, **data, "descriptor": -1 if "error" in data else data.get("result")}
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_the_tool_and_the_collection_see_the_same_events(
+    seen: dict[str, tuple[Counter[str], dict[str, Any]]], name: str
+) -> None:
+    case, (theirs, result) = TOOLS[name], seen[name]
+    print(json.dumps({**result, "events": result["events"][:3]}, indent=1))
+    assert "error" not in result
+    ours = Counter(case["ours"].format(**flat(event)) for event in result["events"])
+    ours = Counter({event: count for event, count in ours.items() if re.search(case.get("only", ""), event)})
+    assert result["events_not_carried"] == 0
+    assert sum(theirs.values()) == case["count"], theirs
+    assert ours == theirs
+    if "only" not in case:
+        assert result["event_count"] == case["count"]
