@@ -53,14 +53,15 @@ class Tool:
         return Counter(self.case["event"].format(**match.groupdict()) for match in found if match)
 
     def close(self) -> None:
-        """Ends the connection; the machine ends what it has no terminal for."""
+        """Ends it on the machine, and the connection."""
+        self._machine.ssh("pkill -KILL -f '[b]pfcc'; pkill -KILL -x bpftrace")
         self._running.kill()
         self._running.wait()
 
 
 @pytest.fixture(scope="session")
 def seen(
-    machine: Reached, ansible: Ansible, set_up: list[str], tmp_path_factory: pytest.TempPathFactory
+    machine: Reached, ansible: Ansible, able: None, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[Counter[str], dict[str, Any]]]:
     """By tool: what it saw, and our result."""
     folder = tmp_path_factory.mktemp("tools")
@@ -68,10 +69,11 @@ def seen(
     body = gated(work["name"], work["body"])
     machine.ssh("cp /bin/true /tmp/plum-child; mkdir -p /tmp/plums")
     with contextlib.ExitStack() as ending:
-        tools = {name: Tool(machine, name, case) for name, case in TOOLS.items()}
-        for tool in tools.values():
-            ending.callback(tool.close)
-        rehearse(machine, body, tools)
+        tools: dict[str, Tool] = {}
+        # One after another: each takes much memory while it is compiled.
+        for name, case in TOOLS.items():
+            tools[name] = ending.enter_context(contextlib.closing(Tool(machine, name, case)))
+            rehearse(machine, body, tools[name])
         before = {name: tool.events() for name, tool in tools.items()}
         running = ending.enter_context(process(machine, body, "plum"))
         pid = int(hear(running))
@@ -82,7 +84,7 @@ def seen(
         assert hear(running) == "done"
         playbook.finish()
         assert playbook.status == 0
-        machine.ssh("pkill -INT -f bpfcc; pkill -INT -x bpftrace; sleep 5")
+        machine.ssh("pkill -INT -f '[b]pfcc'; pkill -INT -x bpftrace; sleep 5")  # they say what they still have
         after = {name: tool.events() - before[name] for name, tool in tools.items()}
         print(pid, {name: tool.said()[-2000:] for name, tool in tools.items()})
     found = json.loads((folder / "result.json").read_text())["ebpf_results"]
@@ -90,20 +92,23 @@ def seen(
     return {name: (after[name], results[name]) for name in TOOLS}
 
 
-def rehearse(machine: Reached, body: str, tools: dict[str, Tool]) -> None:
-    """Has the work done until every tool has seen some of it: then all are attached."""
+def rehearse(machine: Reached, body: str, tool: Tool) -> None:
+    """Has the work done until the tool has seen some of it: then it is attached."""
     until = time.monotonic() + _START_SECONDS
-    while blind := [name for name, tool in tools.items() if not tool.events()]:
-        assert time.monotonic() < until, {name: tools[name].said() for name in blind}
+    while not tool.events():
+        assert time.monotonic() < until, tool.said()
         with process(machine, body, "rehearsal") as running:
             hear(running)
             say(running, "go")
             hear(running)
-        time.sleep(5)
+        time.sleep(10)  # it says what it saw a moment later
 
 
 def play(result: Path) -> list[dict[str, Any]]:
-    """Traces what the tools trace, and keeps all of the events."""
+    """Traces what the tools trace, and keeps all of the events.
+
+    Without a limit: on an emulated processor every program takes many times what it takes on a real one.
+    """
     seconds = CASES["workload"]["seconds"]
     programs = [{"name": name, **case["program"], "duration": seconds} for name, case in TOOLS.items()]
     return [
@@ -112,7 +117,11 @@ def play(result: Path) -> list[dict[str, Any]]:
             "gather_facts": False,
             "tasks": [
                 {
-                    "nannyapi.diagnostics.ebpf_trace": {"programs": programs, "max_events": 500},
+                    "nannyapi.diagnostics.ebpf_trace": {
+                        "programs": programs,
+                        "max_events": 500,
+                        "max_cpu_share": 0,
+                    },
                     "become": True,
                     "register": "trace",
                 },
