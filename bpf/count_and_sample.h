@@ -27,7 +27,6 @@
 #define TOTAL_RETURNS 8	      /* returned after an entry that was seen */
 #define TOTAL_OTHER_KEY 9     /* returned, but `by_key` was full */
 #define TOTAL_NOT_RETURNED 10 /* entered, and another call began at the same place: it will not return */
-#define TOTAL_ENTRIES 11      /* entered, and kept until the return */
 #define TOTALS 16
 
 #define FILTER_TGID 1

@@ -2,12 +2,12 @@
 /*
  * Kernel functions: entries alone (kprobe), or entries paired with returns (kretprobe).
  *
- * Attached by fentry and fexit where the kernel has them, which miss nothing, else by kprobe and kretprobe. What is
+ * Attached by fentry and fexit where the kernel has them, else by kprobe and kretprobe. What is
  * read of a call is data: step by step from an argument along pointers to values.
  *
  * A call is known by where it is on its stack. No two calls that are under way share that, however deep they recurse,
- * whichever interrupt calls the function again, and wherever the thread moves; only a call that never returned can
- * leave an entry where another call begins.
+ * whichever interrupt calls the function again, and wherever the thread moves; only a call that never returned, or whose
+ * return was lost, can leave an entry where another call begins.
  */
 #define KEY_BYTES 64
 #include "pairing.h"
@@ -384,7 +384,7 @@ static __always_inline s64 result_key(struct function_plan *wanted, s64 result)
 	return 0;
 }
 
-static __always_inline void begin(struct function_event *event, struct caller *caller, u32 entered)
+static __always_inline void begin(struct function_event *event, struct caller *caller)
 {
 	event->call.timestamp = bpf_ktime_get_ns();
 	event->call.pid_tgid = caller->shown;
@@ -392,7 +392,7 @@ static __always_inline void begin(struct function_event *event, struct caller *c
 	event->call.duration = 0;
 	event->call.result = 0;
 	event->call.number = 0;
-	event->call.entered = entered;
+	event->call.entered = 1;
 	bpf_get_current_comm(event->call.comm, sizeof(event->call.comm));
 	__builtin_memset(event->value, 0, sizeof(event->value));
 	event->readable = 0;
@@ -412,7 +412,8 @@ static __always_inline void await_return(struct function_event *event, u64 frame
 {
 	if (in_flight.lookup(&frame))
 		add_total(TOTAL_NOT_RETURNED);
-	add_total(in_flight.update(&frame, event) ? TOTAL_NOT_PAIRED : TOTAL_ENTRIES);
+	if (in_flight.update(&frame, event))
+		add_total(TOTAL_NOT_PAIRED);
 }
 
 /* A return whose entry was not kept: of our own process tree, or `in_flight` was full. */
@@ -533,7 +534,7 @@ static __always_inline void enter(struct function_plan *wanted, u64 address, str
 
 	if (!event)
 		return;
-	begin(event, caller, 1);
+	begin(event, caller);
 #pragma unroll
 	for (i = 0; i < 6; i++)
 		event->call.argument[i] = i < wanted->arguments ? word_at(address + wanted->context.argument[i]) : 0;

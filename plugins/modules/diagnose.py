@@ -90,7 +90,8 @@ options:
   max_cpu_share:
     description:
       - How much of one CPU the programs of a round may take together, as the kernel measures it. V(0.5) is half of a
-        CPU, V(2) is two, V(0) sets no limit. Without it, a tenth of what all CPUs of the host can do.
+        CPU, V(2) is two, V(0) sets no limit. Without it, a tenth of what all CPUs of the host can do, and at
+        most four.
       - Where more is taken for a second or two, the costliest program is thinned. It goes on to count and keeps nothing
         else. Where that is still too much, it is detached. Its result says so.
     type: float

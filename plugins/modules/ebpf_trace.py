@@ -123,7 +123,8 @@ options:
   max_cpu_share:
     description:
       - How much of one CPU the programs of the task may take together, as the kernel measures it. V(0.5) is half of a
-        CPU, V(2) is two, V(0) sets no limit. Without it, a tenth of what all CPUs of the host can do.
+        CPU, V(2) is two, V(0) sets no limit. Without it, a tenth of what all CPUs of the host can do, and at
+        most four.
       - Where more is taken for a second or two, the costliest program is thinned. It goes on to count and keeps nothing
         else. Where that is still too much, it is detached. Its result says so.
     type: float
@@ -335,13 +336,15 @@ ebpf_results:
       type: dict
       returned: success, for what returns
     returns_missed:
-      description: How many returns the kernel dropped, as it does with a kretprobe of a function that many are in.
+      description:
+        - How many returns were lost. The kernel drops them with a kretprobe of a function that many are in, and with
+          fexit when another program is attached to the function meanwhile.
       type: int
-      returned: success, for kretprobe
+      returned: success, for a kretprobe on a function
     never_returned:
       description: How many calls ended with their thread instead of returning.
       type: int
-      returned: success, for kretprobe
+      returned: success, for a kretprobe on a function
     error:
       description: Why the program was not traced, and what would work instead.
       type: str

@@ -111,6 +111,7 @@ def test_interrupting_a_run_over_ssh_leaves_nothing_on_the_host(
     os.killpg(run.pid, signal.SIGINT)
     run.wait(30)
     await_true(lambda: loaded_programs() <= before, 20)
+    assert loaded_programs() <= before
 
 
 def report_of(output: str) -> str:

@@ -123,7 +123,7 @@ def test_what_is_understood_can_be_said_within_the_schema(reply: str) -> None:
     for program in meant.get("ebpf_programs", []):
         # A filter that nobody knows is passed on, for the tracer to refuse, and not asked for.
         program["filters"] = {key: value for key, value in program["filters"].items() if key in FILTERS}
-    REPLY.validate(meant)
+    assert [error.message for error in REPLY.iter_errors(meant)] == []
 
 
 def test_a_schema_for_grammars_bounds_every_string_and_list() -> None:

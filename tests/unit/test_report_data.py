@@ -103,8 +103,8 @@ def test_any_entry_is_read_or_refused(registered: Any) -> None:
     entry = data.read_entry(registered)
     if entry:
         overview = data.overview({"h": entry}, "x", "now")
-        text.summary_text(overview).encode()
-        text.summary_markdown(overview).encode()
+        assert text.summary_text(overview).encode()
+        assert text.summary_markdown(overview).encode()
 
 
 def test_a_good_result_is_reported_whole() -> None:

@@ -187,7 +187,7 @@ class FunctionProbe:
 
     def _event(self, event: layout.FunctionEvent, epoch_offset: int) -> dict[str, Any]:
         data = self._data(event)
-        if self._target.at_return and event.entered:
+        if self._target.at_return:
             data["duration_us"] = round(event.duration / 1000, 1)
         at = event.timestamp + (event.duration if self._target.at_return else 0)
         return {
@@ -205,7 +205,7 @@ class FunctionProbe:
         ]
         texts = [event.text[index].read() for index in range(len(self._capture.blobs))]
         result = event.result if self._target.at_return and returned else None
-        return self._capture.render(list(event.argument) if event.entered else [], values, texts, result)
+        return self._capture.render(list(event.argument), values, texts, result)
 
     def _labels(self, labels: Map) -> dict[bytes, bytes]:
         read = {raw: layout.Text.from_buffer_copy(value).read() for raw in labels for value in labels.values(raw)}

@@ -47,8 +47,7 @@ WANTED, NEVER_RETURNS = 1, 2
     TOTAL_RETURNS,
     TOTAL_OTHER_KEY,
     TOTAL_NOT_RETURNED,
-    TOTAL_ENTRIES,
-) = range(12)
+) = range(11)
 
 u8, u32, u64 = ctypes.c_uint8, ctypes.c_uint32, ctypes.c_uint64
 s32, s64 = ctypes.c_int32, ctypes.c_int64

@@ -53,7 +53,8 @@ _IN_A_NAMESPACE = (
 class TraceLimits:
     """Bounds on what one round may ask: seconds, programs, events carried of each program, and what it costs the host.
 
-    `cpu_share`: of one CPU, for all programs together, 0 for no limit; None for a tenth of the host's CPUs.
+    `cpu_share`: of one CPU, for all programs together, 0 for no limit; None for a tenth of the
+    host's CPUs, and at most four.
     `map_bytes`: memory of the kernel, 0 for no limit; None for what suits the host's.
     """
 
@@ -139,7 +140,7 @@ class Tracer:
             return request, self._probe(request, target)
         except EbpfError as error:
             return error
-        except (ValueError, OSError) as error:
+        except _UNFORESEEN as error:
             # A model may write anything, and /proc may vanish under our hands: it costs this program, not the round.
             return HostError(f"The program could not be prepared: {error}.")
 
