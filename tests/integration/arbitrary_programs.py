@@ -75,8 +75,8 @@ def judge(result: dict[str, Any]) -> None:
         assert result["event_count"] >= 0
 
 
-def check(tracer: Tracer, program: Any) -> None:
-    """What is wrong with a program is said in sentences."""
-    for sentence in tracer.check([program]):
-        assert sentence.rstrip().endswith((".", "!", "?")), sentence
-        assert "Traceback" not in sentence
+def not_sentences(tracer: Tracer, program: Any) -> list[str]:
+    """What is said of what is wrong with a program, and is no sentence."""
+    return [
+        said for said in tracer.check([program]) if not said.rstrip().endswith((".", "!", "?")) or "Traceback" in said
+    ]

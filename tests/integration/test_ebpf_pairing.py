@@ -60,8 +60,10 @@ for _ in range(200):
         os._exit(0)
     os.wait()
 """
+# On one processor: a wakeup of a task on another processor is often made there, by whatever runs on it.
 _WAKEUPS = """
 import threading
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 ours, theirs = os.pipe(), os.pipe()
 def answer():
     for _ in range(200000):

@@ -256,7 +256,8 @@ def end_with_real_model(endpoint: str, wire: Wiretap, repairs: int = 1) -> dict[
 def test_whatever_a_real_model_writes_the_run_ends_in_order(tmp_path: Path, tiny_model: str, json_mode: str) -> None:
     schema = protocol_schema.reply_schema(longest_text=60)
     with gateway(tiny_model, tmp_path, json_mode, schema, more="max_tokens = 120\n") as endpoint:
-        end_with_real_model(endpoint, Wiretap())
+        result = end_with_real_model(endpoint, Wiretap())
+    assert result["ended"] != "model_error"
 
 
 def test_a_real_model_that_only_asks_gets_its_evidence_and_is_ended(tmp_path: Path, tiny_model: str) -> None:

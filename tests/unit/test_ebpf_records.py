@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -243,15 +244,17 @@ def test_where_the_kernel_hides_its_addresses_none_is_named(tmp_path: Path, text
     assert name_addresses(KernelFiles(tmp_path), [0xFFFFFFFF81000100]) == {}
 
 
-def read_whole(text: str, raw: bytes, category: str = "sched", event: str = "sched_switch") -> None:
+def read_whole(text: str, raw: bytes, category: str = "sched", event: str = "sched_switch") -> dict[str, Any]:
+    """The data of a record; a key is looked for as well."""
     parsed = parse_format(category, event, text)
     shown_by = Records(parsed, BUNDLE)
     list(shown_by.addresses(raw))
-    shown_by.data(raw, {}, {})
+    data = shown_by.data(raw, {}, {})
     key = find_key(shown_by)
     if key is not None:
         assert key.plan().length <= layout.WINDOW_BYTES
         assert key.show(raw[: layout.TRACEPOINT_KEY_BYTES].ljust(layout.TRACEPOINT_KEY_BYTES, b"\0"), shown_by, {})
+    return data
 
 
 NAMES = st.sampled_from(
@@ -317,7 +320,8 @@ FORMATS = st.builds(
 @settings(deadline=None)
 @given(st.text() | FORMATS, st.binary(max_size=300))
 def test_any_text_is_some_format(text: str, raw: bytes) -> None:
-    read_whole(text, raw)
+    data = read_whole(text, raw)
+    assert json.loads(json.dumps(data)) == data
 
 
 @settings(deadline=None)
@@ -328,4 +332,5 @@ def test_a_damaged_format_shows_what_is_left_of_it(path: str, drawn: st.DataObje
     until = drawn.draw(st.integers(at, min(len(text), at + 200)))
     put = drawn.draw(st.lists(PIECES, max_size=5).map("".join))
     category, _dot, event = Path(path).stem.partition(".")
-    read_whole(text[:at] + put + text[until:], raw, category, event)
+    data = read_whole(text[:at] + put + text[until:], raw, category, event)
+    assert json.loads(json.dumps(data)) == data

@@ -103,6 +103,8 @@ class FunctionProbe:
             try:
                 loaded.attach_kprobe(symbol, at_return, function)
             except FileNotFoundError:
+                if not self._target.only_one:
+                    raise
                 # Some stable kernels do not find a function by its module's name before it.
                 loaded.attach_kprobe(self._target.name, at_return, function)
                 symbol = self._target.name
@@ -190,14 +192,7 @@ class FunctionProbe:
         if self._target.at_return:
             data["duration_us"] = round(event.duration / 1000, 1)
         at = event.timestamp + (event.duration if self._target.at_return else 0)
-        return {
-            "timestamp": at + epoch_offset,
-            "process_id": event.pid_tgid >> 32,
-            "process_name": layout.text(event.comm),
-            "thread_id": event.pid_tgid & 0xFFFFFFFF,
-            "event_type": self._target.name,
-            "data": data,
-        }
+        return sampling.shown_event(event, at + epoch_offset, self._target.name, data)
 
     def _data(self, event: layout.FunctionEvent, returned: bool = True) -> dict[str, Any]:
         values = [

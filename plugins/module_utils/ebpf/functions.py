@@ -70,6 +70,7 @@ class FunctionTarget:
     arguments_moved: bool = (
         False  # a copy that the compiler made: its arguments may not be where the prototype has them
     )
+    only_one: bool = field(default=False, compare=False)  # no other module, nor the kernel, has a function of the name
     hooked: Optional[bool] = field(default=None, compare=False)  # whether ftrace, and so fentry, can attach; or unknown
 
     @property
@@ -208,8 +209,16 @@ class Functions:
         refusal = self._refusal(name, homes)
         if refusal:
             return refusal
-        hooked = self._symbols.hooked(name)
-        return FunctionTarget(requested, name, homes[0], at_return, " ".join(notes) or None, "." in name, hooked)
+        return FunctionTarget(
+            requested,
+            name,
+            homes[0],
+            at_return,
+            " ".join(notes) or None,
+            arguments_moved="." in name,
+            only_one=len(self._symbols.homes(name)) == 1,
+            hooked=self._symbols.hooked(name),
+        )
 
     def _refusal(self, name: str, homes: list[Optional[str]]) -> Optional[str]:
         """Why the kernel would refuse a probe on a function that it has."""

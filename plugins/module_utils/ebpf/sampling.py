@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import struct
 import time
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Union
 
 from . import kernel, layout
 from .kernel import Map
@@ -130,6 +130,20 @@ def processes(maps: dict[str, Map]) -> list[dict[str, Any]]:
 def epoch_offset() -> int:
     """Nanoseconds to add to the kernel's monotonic clock to get nanoseconds since the Unix epoch."""
     return time.time_ns() - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
+def shown_event(
+    event: Union[layout.Call, layout.TracepointEvent], at: int, event_type: str, data: dict[str, Any]
+) -> dict[str, Any]:
+    """An event as the protocol has it; `at`: nanoseconds since the Unix epoch."""
+    return {
+        "timestamp": at,
+        "process_id": event.pid_tgid >> 32,
+        "process_name": layout.text(event.comm),
+        "thread_id": event.pid_tgid & 0xFFFFFFFF,
+        "event_type": event_type,
+        "data": data,
+    }
 
 
 def spread(events: list[dict[str, Any]], limit: Optional[int]) -> list[dict[str, Any]]:

@@ -136,14 +136,7 @@ class SyscallProbe:
         if returned:
             data.update(decode.result(event.result, self._name(event.number) in self._known["pointers"]))
         at = event.timestamp + (event.duration if self._target.at_exit else 0)
-        return {
-            "timestamp": at + epoch_offset,
-            "process_id": event.pid_tgid >> 32,
-            "process_name": layout.text(event.comm),
-            "thread_id": event.pid_tgid & 0xFFFFFFFF,
-            "event_type": prefix + self._name(event.number),
-            "data": data,
-        }
+        return sampling.shown_event(event, at + epoch_offset, prefix + self._name(event.number), data)
 
     def _data(self, event: layout.SyscallEvent) -> dict[str, Any]:
         """The arguments by name, what they point to as text."""

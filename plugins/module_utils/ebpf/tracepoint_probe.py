@@ -129,14 +129,8 @@ class TracepointProbe:
         ]
 
     def _event(self, event: layout.TracepointEvent, epoch_offset: int, code: dict[int, str]) -> dict[str, Any]:
-        return {
-            "timestamp": event.timestamp + epoch_offset,
-            "process_id": event.pid_tgid >> 32,
-            "process_name": layout.text(event.comm),
-            "thread_id": event.pid_tgid & 0xFFFFFFFF,
-            "event_type": self._target.event,
-            "data": self._records.data(bytes(event.record), self._pointed_at(event), code),
-        }
+        data = self._records.data(bytes(event.record), self._pointed_at(event), code)
+        return sampling.shown_event(event, event.timestamp + epoch_offset, self._target.event, data)
 
     def _pointed_at(self, event: layout.TracepointEvent) -> dict[str, Any]:
         located: dict[str, Any] = {}
