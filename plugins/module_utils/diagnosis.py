@@ -22,6 +22,7 @@ from .commands.runner import Limits
 from .ebpf.bundle import Bundle
 from .ebpf.capability import survey
 from .ebpf.own_tree import connection_root
+from .ebpf.programs import NEEDED, Programs
 from .ebpf.tracer import TraceLimits, Tracer
 from .evidence.collector import Collector, Progress
 from .evidence.system import system_information
@@ -53,6 +54,7 @@ class Options:
     lock_timeout: float
     bundle: Bundle
     max_cpu_share: Optional[float] = None
+    compiler: str = NEEDED
     parameters: Layer = field(default_factory=Layer)
     environment: Layer = field(default_factory=Layer)
 
@@ -170,6 +172,7 @@ def _collector(options: Options, stop: threading.Event, progress: Progress) -> C
         own_roots=[os.getpid(), connection_root()],
         stop=stop,
         limits=TraceLimits(seconds=options.trace_seconds, cpu_share=options.max_cpu_share),
+        programs=Programs(options.bundle, options.compiler),
     )
     limits = Limits(seconds=options.command_seconds, output_bytes=options.output_bytes)
     return Collector(tracer, Policy.for_host(), limits, stop=stop, progress=progress)

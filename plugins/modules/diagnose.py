@@ -110,6 +110,16 @@ options:
       - How many seconds to wait for another diagnosis on the same host to end.
     type: float
     default: 900
+  compiler:
+    description:
+      - Whether the eBPF programs may be compiled on the host. They come with the collection as bytecode that serves
+        every kernel, so V(needed) compiles nothing but what a kernel without type information (BTF) needs to show the
+        arguments of its functions. V(never) does not compile that either, and their registers are shown as numbers.
+      - With V(always) the programs are compiled on the host, once for each kernel, and kept in
+        C(/var/cache/nannyapi/diagnostics). It needs BCC and kernel headers there.
+    type: str
+    choices: [needed, always, never]
+    default: needed
   _bpf:
     description:
       - Set by the action plugin. The eBPF programs.
@@ -346,6 +356,7 @@ def main() -> None:
             "command_seconds": {"type": "float", "default": 30},
             "output_bytes": {"type": "int", "default": 65536},
             "lock_timeout": {"type": "float", "default": 900},
+            "compiler": {"type": "str", "choices": ["needed", "always", "never"], "default": "needed"},
             "_bpf": {"type": "str", "no_log": True},
             "_progress": {"type": "str"},
             "_model": {"type": "str"},
@@ -389,6 +400,7 @@ def options(module: AnsibleModule) -> diagnosis.Options:
         command_seconds=given["command_seconds"],
         output_bytes=given["output_bytes"],
         lock_timeout=given["lock_timeout"],
+        compiler=given["compiler"],
         bundle=Bundle.unpack(given["_bpf"] or ""),
         parameters=Layer(given["model"], given["endpoint"], given["api_key"]),
         environment=Layer(given["_model"], given["_endpoint"], given["_api_key"]),

@@ -128,6 +128,16 @@ options:
       - Where more is taken for a second or two, the costliest program is thinned. It goes on to count and keeps nothing
         else. Where that is still too much, it is detached. Its result says so.
     type: float
+  compiler:
+    description:
+      - Whether the eBPF programs may be compiled on the host. They come with the collection as bytecode that serves
+        every kernel, so V(needed) compiles nothing but what a kernel without type information (BTF) needs to show the
+        arguments of its functions. V(never) does not compile that either, and their registers are shown as numbers.
+      - With V(always) the programs are compiled on the host, once for each kernel, and kept in
+        C(/var/cache/nannyapi/diagnostics). It needs BCC and kernel headers there.
+    type: str
+    choices: [needed, always, never]
+    default: needed
   _bpf:
     description:
       - Set by the action plugin. The eBPF programs.
@@ -364,6 +374,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors import EbpfError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.own_tree import connection_root
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.programs import Programs
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import TraceLimits, Tracer
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.ending import Ending, Stopped
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.progress import ProgressFile
@@ -396,6 +407,7 @@ def main() -> None:
             "programs": {"type": "list", "elements": "dict", "options": PROGRAM, "required": True},
             "max_events": {"type": "int", "default": 50},
             "max_cpu_share": {"type": "float"},
+            "compiler": {"type": "str", "choices": ["needed", "always", "never"], "default": "needed"},
             "_bpf": {"type": "str", "no_log": True},
             "_progress": {"type": "str"},
         },
@@ -411,11 +423,13 @@ def main() -> None:
 
 def trace(module: AnsibleModule, ending: Ending) -> None:
     programs, share = module.params["programs"], module.params["max_cpu_share"]
+    bundle = Bundle.unpack(module.params["_bpf"] or "")
     tracer = Tracer(
-        Bundle.unpack(module.params["_bpf"] or ""),
+        bundle,
         own_roots=[os.getpid(), connection_root()],
         stop=ending.event,
         limits=TraceLimits(programs=MAX_PROGRAMS, events=max(0, module.params["max_events"]), cpu_share=share),
+        programs=Programs(bundle, module.params["compiler"]),
     )
     problems = tracer.check(programs)
     if share is not None and share < 0:

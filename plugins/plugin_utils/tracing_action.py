@@ -13,6 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors import EbpfError
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.programs import NEEDED
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils import follower, programs
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.report.text import one_line
 
@@ -41,8 +42,9 @@ class TracingAction(ActionBase):
         hidden = sorted(name for name in self._task.args if str(name).startswith("_"))
         if hidden:
             raise AnsibleActionFail(f"{', '.join(hidden)} cannot be set by a task.")
+        choice = str(self._task.args.get("compiler", NEEDED))
         try:
-            arguments = {**self._task.args, **self.additions(), "_bpf": programs.packed()}
+            arguments = {**self._task.args, **self.additions(), "_bpf": programs.packed(choice)}
         except EbpfError as error:
             raise AnsibleActionFail(str(error)) from error
         in_background = self._task.async_val and not self._connection.has_native_async

@@ -16,9 +16,15 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf import function_probe
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf import (
+    function_probe,
+    syscall_probe,
+    tracepoint_probe,
+    trees,
+)
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.compiler import compile_programs
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bytecode import Object
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.programs import Programs
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import TraceLimits, Tracer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -91,37 +97,45 @@ def bundle() -> Bundle:
 
 
 @pytest.fixture(scope="session")
-def compiled(bundle: Bundle) -> Tracer:
-    """A tracer that others take their compiled programs from: compiling is not what most tests are about."""
-    tracer = Tracer(bundle)
-    programs = [
-        {"type": "tracepoint", "target": target, "duration": 1}
-        for target in ("sched/sched_switch", "syscalls/sys_enter_openat")
-    ]
-    for result in tracer.run(programs).values():
-        assert "error" not in result, result["error"]
-    # No kernel of this machine may take it, but what it is made of is looked at.
-    source = function_probe.SOURCE
-    tracer._compiled[source] = compile_programs(bundle.program(source), function_probe.FUNCTIONS)
-    return tracer
+def programs(bundle: Bundle) -> Programs:
+    """The programs that are tested: the collection's bytecode, compiled anew where a text was changed since."""
+    return Programs(bundle)
+
+
+@pytest.fixture(scope="session")
+def sources() -> dict[str, tuple[str, ...]]:
+    """The functions of every program text."""
+    return {
+        trees.SOURCE: trees.FUNCTIONS,
+        syscall_probe.SOURCE: syscall_probe.FUNCTIONS,
+        tracepoint_probe.COUNTER_SOURCE: tracepoint_probe.FUNCTIONS,
+        tracepoint_probe.CAPTURE_SOURCE: tracepoint_probe.FUNCTIONS,
+        function_probe.SOURCE: function_probe.FUNCTIONS,
+    }
+
+
+@pytest.fixture(scope="session")
+def objects(programs: Programs, sources: dict[str, tuple[str, ...]]) -> dict[str, Object]:
+    """All of them, by source."""
+    return programs.provide(sources)
 
 
 @pytest.fixture
-def trace(bundle: Bundle, compiled: Tracer) -> Trace:
+def trace(bundle: Bundle, programs: Programs) -> Trace:
     """Traces targets while a callable runs, and gives their results in order."""
 
     def run(
-        programs: list[dict[str, Any]],
+        requests: list[dict[str, Any]],
         during: Callable[[], Any],
         own: tuple[int, ...] = (),
         events: int = 50,
         cpu_share: float = 0,
     ) -> list[dict[str, Any]]:
         """`cpu_share`: no limit unless a test is about it, for workloads here are what others call a storm."""
-        tracer = Tracer(bundle, own_roots=own, limits=TraceLimits(events=events, cpu_share=cpu_share))
-        tracer._compiled = compiled._compiled
+        limits = TraceLimits(events=events, cpu_share=cpu_share)
+        tracer = Tracer(bundle, own_roots=own, limits=limits, programs=programs)
         # The first event says that everything is attached.
-        results = tracer.run(programs, lambda event: during() if event["stage"] == "trace_running" else None)
+        results = tracer.run(requests, lambda event: during() if event["stage"] == "trace_running" else None)
         return list(results.values())
 
     return run

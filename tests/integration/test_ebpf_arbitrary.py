@@ -11,13 +11,14 @@ from arbitrary_programs import judge, not_sentences, programs, valid_programs
 from conftest import Trace, loaded_programs
 from hypothesis import HealthCheck, given, settings
 
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import Tracer
 
 
 @given(programs)
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_an_arbitrary_program_is_taken_or_refused_in_a_sentence(compiled: Tracer, program: Any) -> None:
-    assert not_sentences(compiled, program) == []
+def test_an_arbitrary_program_is_taken_or_refused_in_a_sentence(bundle: Bundle, program: Any) -> None:
+    assert not_sentences(Tracer(bundle), program) == []
 
 
 def test_programs_drawn_at_random_attach_and_leave_nothing(trace: Trace) -> None:

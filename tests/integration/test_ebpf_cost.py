@@ -19,6 +19,7 @@ from conftest import REPOSITORY, Trace, Workload, program
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf import cost, memory
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bytecode import Object
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.kernel import possible_cpus
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.loader import LoadedObject
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import TraceLimits, Tracer
@@ -45,9 +46,9 @@ open({!r}, 'w').write(json.dumps(written))
 """
 
 
-def is_measuring(compiled: Tracer) -> bool:
+def is_measuring(objects: dict[str, Object]) -> bool:
     """Whether the kernel measures a program that is loaded now and runs a while."""
-    loaded = LoadedObject(compiled._compiled["raw_counter.c"], {}, {})
+    loaded = LoadedObject(objects["raw_counter.c"], {}, {})
     try:
         loaded.attach_raw_tracepoint("sys_enter", "on_event")
         for _call in range(1000):
@@ -58,7 +59,7 @@ def is_measuring(compiled: Tracer) -> bool:
 
 
 def test_a_result_tells_what_it_cost_and_nothing_is_measured_afterwards(
-    trace: Trace, workload: Start, compiled: Tracer
+    trace: Trace, workload: Start, objects: dict[str, Object]
 ) -> None:
     before = SWITCH.read_text()
     caller = workload("for _ in range(200000): os.getppid()", "caller")
@@ -75,7 +76,7 @@ def test_a_result_tells_what_it_cost_and_nothing_is_measured_afterwards(
     assert switches["cost"]["runs"] >= switches["event_count"] > 0
     assert quiet["cost"] == {"cpu_share": 0.0, "runs": 0, "ns_per_run": 0}
     assert SWITCH.read_text() == before
-    assert is_measuring(compiled) is (before.strip() == "1")
+    assert is_measuring(objects) is (before.strip() == "1")
 
 
 @pytest.mark.parametrize(
@@ -194,9 +195,9 @@ def test_where_the_kernel_does_not_measure_the_cost_is_unknown_and_a_storm_ends_
     assert result["event_count"] > 10_000
 
 
-def test_what_maps_take_is_what_the_kernel_says_they_take(compiled: Tracer) -> None:
+def test_what_maps_take_is_what_the_kernel_says_they_take(objects: dict[str, Object]) -> None:
     cpus = len(possible_cpus())
-    for source, known in compiled._compiled.items():
+    for source, known in objects.items():
         with LoadedObjectOf(known) as loaded:
             for name, each in loaded.maps.items():
                 text = Path(f"/proc/self/fdinfo/{each.fd}").read_text()
@@ -221,10 +222,9 @@ class LoadedObjectOf(LoadedObject):
 
 
 def test_a_program_whose_maps_do_not_fit_is_an_error_and_the_others_are_traced(
-    bundle: Bundle, compiled: Tracer
+    bundle: Bundle,
 ) -> None:
     tracer = Tracer(bundle, limits=TraceLimits(map_bytes=10 << 20))
-    tracer._compiled = compiled._compiled
     results = list(tracer.run([program(GETPPID, 1) for _each in range(4)]).values())
     refused = [result["error"] for result in results if "error" in result]
     assert 0 < len(refused) < 4

@@ -58,11 +58,10 @@ def test_nothing_is_left_when_the_tracing_process_dies(number: signal.Signals) -
     assert gone(before)
 
 
-def test_nothing_is_left_after_a_trace_that_was_stopped_early(bundle: Bundle, compiled: Tracer) -> None:
+def test_nothing_is_left_after_a_trace_that_was_stopped_early(bundle: Bundle) -> None:
     before = loaded_programs()
     stop = threading.Event()
     tracer = Tracer(bundle, stop=stop)
-    tracer._compiled = compiled._compiled
     threading.Timer(1.0, stop.set).start()
     begun = time.monotonic()
     results = tracer.run(PROGRAMS)
@@ -71,10 +70,9 @@ def test_nothing_is_left_after_a_trace_that_was_stopped_early(bundle: Bundle, co
     assert gone(before)
 
 
-def test_nothing_is_left_after_an_exception_in_the_middle(bundle: Bundle, compiled: Tracer) -> None:
+def test_nothing_is_left_after_an_exception_in_the_middle(bundle: Bundle) -> None:
     before = loaded_programs()
     tracer = Tracer(bundle)
-    tracer._compiled = compiled._compiled
 
     def fail(event: dict[str, Any]) -> None:
         raise RuntimeError("the middle")
@@ -84,9 +82,8 @@ def test_nothing_is_left_after_an_exception_in_the_middle(bundle: Bundle, compil
     assert gone(before)
 
 
-def test_no_descriptor_is_left_after_a_trace(bundle: Bundle, compiled: Tracer) -> None:
+def test_no_descriptor_is_left_after_a_trace(bundle: Bundle) -> None:
     tracer = Tracer(bundle)
-    tracer._compiled = compiled._compiled
     before = set(os.listdir("/proc/self/fd"))
     tracer.run([program("sched/sched_switch", 1), program("syscalls/sys_enter_openat", 1), program("nothing/here", 1)])
     assert set(os.listdir("/proc/self/fd")) == before

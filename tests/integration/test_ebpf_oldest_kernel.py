@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import Tracer
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bytecode import Object
 
 SOURCES = ("function.c", "raw_counter.c", "syscall.c", "tracepoint.c", "trees.c")
 ATOMIC = (0xC3, 0xDB)  # BPF_STX | BPF_ATOMIC of 4 and of 8 bytes
@@ -32,8 +32,8 @@ def instructions(code: bytes) -> Iterator[Instruction]:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_only_what_the_oldest_kernel_knows_is_used(compiled: Tracer, source: str) -> None:
-    for name, code in compiled._compiled[source].functions.items():
+def test_only_what_the_oldest_kernel_knows_is_used(objects: dict[str, Object], source: str) -> None:
+    for name, code in objects[source].functions.items():
         used = list(instructions(code))
         assert {one.immediate for one in used if one.opcode in ATOMIC} <= {PLAIN_ADD}, name
         assert all(one.immediate <= NEWEST_HELPER for one in used if one.opcode == CALL and not one.registers), name

@@ -19,7 +19,7 @@ import pytest
 from conftest import Trace, Workload, program
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf import kernel, layout, tracefs
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import Tracer
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bytecode import Object
 
 Start = Callable[..., Workload]
 OPENS = "for _ in range(10000): os.close(os.open('/etc/hosts', 0))"
@@ -299,7 +299,7 @@ def test_counts_by_process_add_up_to_the_count(trace: Trace, workload: Start) ->
     assert executed
 
 
-def test_tracepoints_drawn_at_random_are_attached_counted_and_decoded(trace: Trace, compiled: Tracer) -> None:
+def test_tracepoints_drawn_at_random_are_attached_counted_and_decoded(trace: Trace) -> None:
     seed = time.time_ns()
     print("seed", seed)
     drawn = random.Random(seed)
@@ -343,7 +343,7 @@ def _count_with_perf(identifier: int) -> list[int]:
     return opened
 
 
-def test_the_structures_are_as_large_as_the_compiled_maps_say(compiled: Tracer) -> None:
+def test_the_structures_are_as_large_as_the_compiled_maps_say(objects: dict[str, Object]) -> None:
     sizes = {
         ("syscall.c", "sample"): layout.SyscallEvent,
         ("syscall.c", "in_flight"): layout.SyscallEvent,
@@ -361,14 +361,14 @@ def test_the_structures_are_as_large_as_the_compiled_maps_say(compiled: Tracer) 
         ("function.c", "labels"): layout.Text,
     }
     for (source, name), structure in sizes.items():
-        definition = next(one for one in compiled._compiled[source].maps if one.name == name)
+        definition = next(one for one in objects[source].maps if one.name == name)
         assert definition.value_size == ctypes.sizeof(structure), (source, name)
-    keys = {one.name: one.key_size for one in compiled._compiled["syscall.c"].maps}
+    keys = {one.name: one.key_size for one in objects["syscall.c"].maps}
     assert keys["failures"] == ctypes.sizeof(layout.Failure) + layout.KEY_BYTES
     assert keys["by_key"] == layout.KEY_BYTES
-    of_tracepoints = {one.name: one.key_size for one in compiled._compiled["tracepoint.c"].maps}
+    of_tracepoints = {one.name: one.key_size for one in objects["tracepoint.c"].maps}
     assert of_tracepoints["by_key"] == layout.TRACEPOINT_KEY_BYTES
-    of_functions = {one.name: one.key_size for one in compiled._compiled["function.c"].maps}
+    of_functions = {one.name: one.key_size for one in objects["function.c"].maps}
     assert of_functions["by_key"] == layout.FUNCTION_KEY_BYTES
     assert keys["by_process"] == ctypes.sizeof(layout.ProcessKey)
 

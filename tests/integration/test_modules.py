@@ -21,6 +21,8 @@ from playbooks import Ansible
 LOCK = Path("/run/nannyapi-diagnostics.lock")
 BCC = "/usr/lib/python3/dist-packages/bcc"
 ISSUE = "files cannot be opened"
+# A cache of its own, which is gone with the mount.
+NO_STORE = "mkdir -p /var/cache/nannyapi && mount -t tmpfs -o mode=755 tmpfs /var/cache/nannyapi"
 OPENS: dict[str, Any] = {"name": "opens", "target": "syscalls/sys_enter_openat", "duration": 2}
 
 
@@ -94,19 +96,33 @@ def test_without_root_the_task_says_that_it_needs_root(ansible: Ansible, name: s
     assert "become: true" in result["msg"]
 
 
-def test_without_bcc_a_trace_says_what_to_install(ansible: Ansible) -> None:
-    result = ansible.module("ebpf_trace", {"programs": [OPENS]}, wrapper=hiding(f"mount -t tmpfs tmpfs {BCC}"))
+@pytest.mark.parametrize("compiler", ["needed", "never"])
+def test_without_bcc_a_host_is_traced_all_the_same(ansible: Ansible, compiler: str) -> None:
+    arguments = {"programs": [OPENS], "compiler": compiler}
+    result = ansible.module("ebpf_trace", arguments, wrapper=hiding(f"mount -t tmpfs tmpfs {BCC}"))
+    (traced,) = result["ebpf_results"].values()
+    assert traced["event_count"] > 0
+    able = ansible.module("ebpf_info", {}, wrapper=hiding(f"mount -t tmpfs tmpfs {BCC}"))
+    assert able["bcc"]["available"] is False
+    assert able["probe_types"]["tracepoint"]["available"] is True
+
+
+def test_a_host_that_is_to_compile_and_cannot_says_what_to_install(ansible: Ansible) -> None:
+    arguments = {"programs": [OPENS], "compiler": "always"}
+    result = ansible.module("ebpf_trace", arguments, wrapper=hiding(f"mount -t tmpfs tmpfs {BCC} && {NO_STORE}"))
     assert result["failed"] is True
     assert "python3-bpfcc" in result["msg"]
     assert "nannyapi.diagnostics.setup" in result["msg"]
 
 
-def test_without_bcc_a_diagnosis_goes_on_with_commands(ansible: Ansible) -> None:
-    arguments = {"issue": ISSUE, "model": "offline"}
-    result = ansible.module("diagnose", arguments, wrapper=hiding(f"mount -t tmpfs tmpfs {BCC}"))
-    assert result["resolution"]["confidence"] in ("Low", "Medium", "High")
-    assert any(command["exit_code"] == 0 for command in result["command_results"])
-    assert all(traced["event_count"] == 0 for traced in result["ebpf_results"].values())
+def test_what_a_host_compiled_it_does_not_compile_again(ansible: Ansible) -> None:
+    arguments = {"programs": [OPENS], "compiler": "always"}
+    library = 'for library in /usr/lib/*/libbcc.so.*; do mount --bind /dev/null "$library"; done'
+    refused = ansible.module("ebpf_trace", arguments, wrapper=hiding(f"{library}; {NO_STORE}"))
+    assert "BCC" in refused["msg"]
+    ansible.module("ebpf_trace", arguments)
+    (traced,) = ansible.module("ebpf_trace", arguments, wrapper=hiding(library))["ebpf_results"].values()
+    assert traced["event_count"] > 0
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,18 +24,23 @@ NAME = "reaper"
 DRAWN, SECONDS = 7, 40
 WORK = """
 import subprocess
-for turn in range(30):
+for turn in range({turns}):
     subprocess.run(['true'])
     for path in ('/etc/hosts', '/proc/self/maps', '/tmp/reaper-sheaf'):
         with open(path, 'a+' if 'sheaf' in path else 'r') as file: file.read()
     with socket.create_server(('127.0.0.1', 0)) as listener:
         with socket.create_connection(listener.getsockname()) as client: client.sendall(b'x')
 """
-# What ftrace's own profiler saw every CPU call.
-PROFILED = r"""
-cd /sys/kernel/tracing && echo 1 > function_profile_enabled && {work}; echo 0 > function_profile_enabled
-cat trace_stat/function*
-"""
+TURNS = 30
+# ftrace's own function tracer follows a process and its children, through some functions: through all of them, an
+# emulated machine would stand still.
+_FOLLOW = """cd /sys/kernel/tracing && echo 20000 > buffer_size_kb && echo 1 > options/function-fork &&
+cat > set_ftrace_filter && echo {pid} > set_ftrace_pid && echo > trace && echo function > current_tracer"""
+# `  reaper-712  [000] .....  95.321: vfs_read <-ksys_read`
+_FOLLOWED = r"""cd /sys/kernel/tracing && sed -nE 's/.*: ([^ :]+) <-.*/\1/p' trace | sort | uniq -c"""
+_UNFOLLOW = """cd /sys/kernel/tracing; echo nop > current_tracer; echo > set_ftrace_pid; echo > set_ftrace_filter
+echo 0 > options/function-fork; echo 1000 > buffer_size_kb"""
+FOLLOWED = 2000
 # `[123] FUNC 'vfs_read' type_id=122 linkage=static`, and `[122] FUNC_PROTO '(anon)' ret_type_id=8 vlen=4` with a line
 # for each parameter.
 _PROTOTYPE = re.compile(r"^\[(\d+)\] FUNC_PROTO .*vlen=(\d+)((?:\n\t'.*)*)", re.MULTILINE)
@@ -55,23 +59,40 @@ def parameters(machine: Reached) -> dict[str, list[str]]:
     return {name: names for name, names in functions.items() if name not in doubled and 1 <= len(names) <= 6}
 
 
-def called(machine: Reached) -> list[str]:
-    """Functions that the work calls neither rarely nor all the time."""
-    machine.ssh("cat > /tmp/reaper.py", gated(NAME, WORK))
-    listed = machine.ssh(PROFILED.format(work="printf 'go\\nend\\n' | python3 /tmp/reaper.py > /dev/null"), seconds=600)
-    counts: Counter[str] = Counter()
-    for line in listed.stdout.splitlines():
-        words = line.split()  # function, hits, and times; a table for each CPU
-        if len(words) > 2 and words[1].isdigit():
-            counts[words[0]] += int(words[1])
-    return sorted(name for name, count in counts.items() if 20 <= count <= 20_000)
+def called(machine: Reached, possible: dict[str, int]) -> list[str]:
+    """Those of some functions that one turn of the work calls, and not all the time; `possible`: ftrace's numbers."""
+    counts: dict[str, int] = {}
+    try:
+        with process(machine, gated(NAME, WORK.replace("{turns}", "1")), "reaper") as running:
+            followed = machine.ssh(
+                _FOLLOW.format(pid=int(hear(running))), " ".join(map(str, possible.values())), seconds=300
+            )
+            assert followed.returncode == 0, followed.stderr
+            say(running, "go")
+            assert hear(running) == "done"
+            for line in machine.ssh(_FOLLOWED, seconds=300).stdout.splitlines():
+                count, name = line.split()
+                counts[name] = int(count)
+    finally:
+        machine.ssh(_UNFOLLOW)
+    return sorted(name for name, count in counts.items() if name in possible and count <= 600)
 
 
-def draw(machine: Reached, allowed: Callable[[str], bool]) -> list[str]:
+def draw(machine: Reached, known: dict[str, list[str]]) -> list[str]:
+    """Functions that ftrace can follow and that are known by their parameters, and called."""
     seed = time.time_ns()
-    found = [name for name in called(machine) if allowed(name)]
-    print(f"seed {seed}, {len(found)} functions")
-    return random.Random(seed).sample(found, DRAWN)
+    drawn = random.Random(seed)
+    listed = machine.ssh("cut -d' ' -f1 /sys/kernel/tracing/available_filter_functions").stdout.split()
+    twice = {name for name, count in Counter(listed).items() if count > 1}
+    possible = {name: at for at, name in enumerate(listed, 1) if name in known and name not in twice}
+    found: list[str] = []
+    print(f"seed {seed}, of {len(possible)} functions")
+    for _attempt in range(5):
+        some = dict(drawn.sample(sorted(possible.items()), FOLLOWED))
+        found += [name for name in called(machine, some) if name not in found]
+        if len(found) >= DRAWN:
+            return drawn.sample(found, DRAWN)
+    raise AssertionError(f"of {5 * FOLLOWED} functions the work calls only {found}")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +102,7 @@ def traced(
     """For each function drawn the names of its parameters, how often perf saw it, and the result."""
     folder = tmp_path_factory.mktemp("random")
     known = parameters(machine)
-    drawn = draw(machine, lambda name: name in known)
+    drawn = draw(machine, known)
     programs = [
         {"name": name, "type": "kprobe", "target": name, "filters": {"comm": f"{NAME}*"}, "duration": SECONDS}
         for name in drawn
@@ -99,7 +120,7 @@ def traced(
     filtered = f'comm ~ "{NAME}*"'
     try:
         with (
-            process(machine, gated(NAME, WORK), "reaper") as running,
+            process(machine, gated(NAME, WORK.replace("{turns}", str(TURNS))), "reaper") as running,
             contextlib.closing(Perf(machine, "random", list(events.values()), "-a", filtered)) as perf,
         ):
             hear(running)

@@ -16,10 +16,9 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors i
 BPF = Path(__file__).resolve().parents[2] / "bpf"
 
 
-def test_a_packed_bundle_unpacks_to_the_same_files_and_is_small_enough_for_an_argument() -> None:
+def test_a_packed_bundle_unpacks_to_the_same_files() -> None:
     bundle = Bundle.from_directory(BPF)
     assert Bundle.unpack(bundle.pack()) == bundle
-    assert len(bundle.pack()) < 64_000  # Linux takes no argument of more than 128 KiB
 
 
 def test_a_program_has_its_includes_resolved() -> None:
@@ -32,12 +31,12 @@ def test_a_program_has_its_includes_resolved() -> None:
     "packed",
     [
         "",
-        "not base64!",
-        base64.b64encode(b"not zlib").decode(),
-        base64.b64encode(zlib.compress(b"not json")).decode(),
-        base64.b64encode(zlib.compress(b"[1]")).decode(),
-        base64.b64encode(zlib.compress(b'{"a": 1}')).decode(),
-        base64.b64encode(zlib.compress(b" " * (5 << 20))).decode(),
+        "no base85: \t",
+        base64.b85encode(b"not zlib").decode(),
+        base64.b85encode(zlib.compress(b"not json")).decode(),
+        base64.b85encode(zlib.compress(b"[1]")).decode(),
+        base64.b85encode(zlib.compress(b'{"a": 1}')).decode(),
+        base64.b85encode(zlib.compress(b" " * (5 << 20))).decode(),
     ],
 )
 def test_what_is_no_bundle_is_refused_in_a_sentence(packed: str) -> None:

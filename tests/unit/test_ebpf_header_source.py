@@ -24,6 +24,8 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.header_l
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.header_source import HeaderSource
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.kernel_types import KernelTypes
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.path_layout import path_layout
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.programs import Programs
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.store import Store
 
 BPF = Path(__file__).parents[2] / "bpf"
 BUNDLE = Bundle.from_directory(BPF)
@@ -63,7 +65,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def source(folder: Path, *functions: str, **files: str) -> HeaderSource:
     named = {name.replace("__", "/") + ".h": text for name, text in files.items()}
-    found = HeaderSource(BUNDLE, tree(folder, files=named), RELEASE)
+    found = HeaderSource(BUNDLE, tree(folder, files=named), RELEASE, Programs(BUNDLE, store=Store(folder / "store")))
     found.prepare(functions)
     return found
 

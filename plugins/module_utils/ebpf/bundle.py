@@ -42,7 +42,7 @@ class Bundle:
         """The inverse of `pack`. Raises HostError for anything else."""
         try:
             inflater = zlib.decompressobj()
-            text = inflater.decompress(base64.b64decode(packed, validate=True), _MAX_BYTES)
+            text = inflater.decompress(base64.b85decode(packed), _MAX_BYTES)
             files = json.loads(text)
         except (ValueError, zlib.error) as error:
             raise HostError(
@@ -55,7 +55,7 @@ class Bundle:
 
     def pack(self) -> str:
         """One line of ASCII, some kilobytes."""
-        return base64.b64encode(zlib.compress(json.dumps(self.files).encode(), 9)).decode("ascii")
+        return base64.b85encode(zlib.compress(json.dumps(self.files).encode(), 9)).decode("ascii")
 
     def program(self, name: str) -> str:
         """The text of a program, its own includes resolved. Raises HostError."""

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, Optional
 
 from . import kernel, tracefs
-from .compiler import STAND_IN_HEADERS, bcc_version, install_hint, kernel_headers
+from .compiler import NO_BCC, STAND_IN_HEADERS, bcc_version, kernel_headers
 from .errors import HostError
 from .functions import NO_KPROBES, SWITCHED_OFF
 from .kernel_files import KernelFiles
 
 _BTF = Path("/sys/kernel/btf/vmlinux")
 _LOCKDOWN = Path("/sys/kernel/security/lockdown")
+_CARRIED = "the programs come as bytecode, and this kernel describes its types"
 _SETUP = "Run the playbook nannyapi.diagnostics.setup on this host."
 # Numbers of the capabilities that tracing may use (include/uapi/linux/capability.h).
 _CAPABILITIES = {
@@ -72,7 +73,8 @@ def _btf() -> dict[str, Any]:
         return _answer(path=str(_BTF))
     return _answer(
         f"There is no {_BTF}: the kernel was built without CONFIG_DEBUG_INFO_BTF.",
-        "Tracepoints need none. For kernel functions with typed arguments, boot a kernel that has BTF.",
+        "Tracepoints need none. The arguments of kernel functions are shown by name where BCC and the headers of this"
+        f" kernel are installed. {_SETUP}",
         path=None,
     )
 
@@ -82,7 +84,7 @@ def _headers() -> dict[str, Any]:
     if found is None:
         return _answer(
             f"No kernel headers were found for {platform.release()}, and no stand-in at {STAND_IN_HEADERS}.",
-            _SETUP,
+            _remedy(),
             path=None,
             kind=None,
         )
@@ -132,14 +134,20 @@ def _setting(name: str) -> Optional[int]:
 
 def _bcc() -> dict[str, Any]:
     version = bcc_version()
-    return _answer(version=version) if version else _answer(install_hint(), _SETUP, version=None)
+    return _answer(version=version) if version else _answer(NO_BCC, _remedy(), version=None)
+
+
+def _remedy() -> str:
+    """What to do where there is nothing to compile with."""
+    if _BTF.exists():
+        return f"None is needed: {_CARRIED}. To compile all the same, set nannyapi_compiler to always. {_SETUP}"
+    return _SETUP
 
 
 def _tracepoint(surveyed: dict[str, Any], attach: bool) -> dict[str, Any]:
-    """Whether a program could be loaded and attached just now, and could be compiled."""
-    for needed in ("tracefs", "bcc", "headers"):
-        if not surveyed[needed]["available"]:
-            return _answer(surveyed[needed]["reason"], surveyed[needed]["remedy"])
+    """Whether a program could be loaded and attached just now."""
+    if not surveyed["tracefs"]["available"]:
+        return _answer(surveyed["tracefs"]["reason"], surveyed["tracefs"]["remedy"])
     try:
         if attach:
             _attach_nothing()

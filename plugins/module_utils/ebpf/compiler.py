@@ -5,52 +5,40 @@
 
 BCC is used as a compiler only: what comes out is bytecode and map definitions, which `loader` turns into programs
 without BCC. It runs in a process of its own, so that the memory of LLVM goes away with it and a crash of LLVM is a
-sentence. Compiling one of our programs costs 0.3 s to 1 s on an ordinary machine.
+sentence. Compiling one of our programs costs 0.3 s to 1 s on an ordinary machine. Hosts seldom do it, see `programs`.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import functools
 import json
 import os
 import platform
+import re
 import struct
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+from .bytecode import Object, digest
 from .errors import HostError
 from .kernel import MapDefinition, map_definition
 
 _LD_IMM64 = 0x18
 _PSEUDO_MAP_FD = 1
+_LOOK_SECONDS = 0.2  # how often a compile sees whether it is still wanted
 _SECONDS = 300  # an emulated machine takes a hundred for the largest of our programs; a real one three
 _HEADERS_HINT = "No kernel headers were found; run the playbook nannyapi.diagnostics.setup."
+NO_BCC = "No Python of this host can import BCC, which compiles eBPF programs."
+_INSTALL = "Run the playbook nannyapi.diagnostics.setup, or install python3-bpfcc (Debian, Ubuntu)."
 _ARCHIVE = Path("/sys/kernel/kheaders.tar.xz")
 STAND_IN_HEADERS = Path("/opt/nannyapi/diagnostics/headers")
-
-
-@dataclass(frozen=True)
-class Object:
-    """Compiled functions; a map reference in the bytecode is an index into `maps`."""
-
-    functions: dict[str, bytes]
-    maps: list[MapDefinition]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, bytecode in base64."""
-        code = {name: base64.b64encode(code).decode() for name, code in self.functions.items()}
-        return {"functions": code, "maps": [asdict(definition) for definition in self.maps]}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Object:
-        """The inverse of `to_json`."""
-        code = {name: base64.b64decode(text) for name, text in data["functions"].items()}
-        return cls(code, [MapDefinition(**definition) for definition in data["maps"]])
 
 
 @dataclass(frozen=True)
@@ -83,38 +71,33 @@ def _is_tree(path: Path) -> bool:
     return (path / "include" / "linux" / "kconfig.h").exists()
 
 
-def compile_programs(text: str, functions: tuple[str, ...]) -> Object:
-    """Compiles a program text. Raises HostError with the first lines of what the compiler said."""
-    return Object.from_json(json.loads(_compiled({"text": text, "functions": functions}).stdout))
+def compile_programs(
+    texts: Mapping[str, tuple[str, tuple[str, ...]]], stop: Optional[threading.Event] = None
+) -> tuple[dict[str, Object], str]:
+    """Compiles texts, of which the functions are told, and says what compiled them; both by name, in one child.
+
+    Raises HostError with the first lines of what the compiler said, and where `stop` is set meanwhile.
+    """
+    answer = json.loads(_compiled({"texts": texts}, stop).stdout)
+    return {name: Object.from_json(compiled) for name, compiled in answer["objects"].items()}, answer["compiler"]
 
 
 def record_layouts(text: str) -> str:
     """How the structs are laid out of which a text takes the size, in clang's words. Raises HostError likewise."""
-    return _compiled({"text": text, "functions": [], "flags": ["-Xclang", "-fdump-record-layouts"]}).stderr
+    return _compiled({"texts": {"": (text, ())}, "flags": ["-Xclang", "-fdump-record-layouts"]}).stderr
 
 
-def _compiled(request: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+def _compiled(request: dict[str, Any], stop: Optional[threading.Event] = None) -> subprocess.CompletedProcess[str]:
     """A child that has compiled what is asked for. Raises HostError."""
     python, headers = bcc_python(), kernel_headers()
     if python is None:
-        raise HostError(install_hint())
+        raise HostError(f"{NO_BCC} {_INSTALL}")
     # The other interpreter finds this package where it is here (a folder, or Ansible's zip), and nothing else of ours.
     environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[__name__.count(".")]))
     if headers is not None and headers.kind in ("named", "stand-in"):
         environment["BCC_KERNEL_SOURCE"] = str(headers.path)  # the others it finds itself, `source` among them
-    try:
-        child = subprocess.run(
-            [python, "-c", f"import importlib; importlib.import_module({__name__!r}).main()"],
-            input=json.dumps(request),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            env=environment,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise HostError(f"BCC did not finish compiling an eBPF program within {_SECONDS} s.") from None
+    command = [python, "-c", f"import importlib; importlib.import_module({__name__!r}).main()"]
+    child = _run(command, json.dumps(request), environment, stop)
     if child.returncode == 0:
         return child
     lines = [line.strip() for line in child.stderr.splitlines() if line.strip()]
@@ -122,6 +105,30 @@ def _compiled(request: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     said = " ".join([line for line in lines if "error:" in line] if request.get("flags") else lines)
     hint = "" if headers is not None else f" {_HEADERS_HINT}"
     raise HostError(f"BCC could not compile an eBPF program: {said[:600] or f'status {child.returncode}'}{hint}")
+
+
+def _run(
+    command: list[str], said: str, environment: dict[str, str], stop: Optional[threading.Event]
+) -> subprocess.CompletedProcess[str]:
+    """Runs a child to its end, or to `stop`. Raises HostError."""
+    pipe, until = subprocess.PIPE, time.monotonic() + _SECONDS
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace", env=environment
+    ) as child:
+        unsaid: Optional[str] = said
+        try:
+            while True:
+                try:
+                    output, errors = child.communicate(unsaid, timeout=_LOOK_SECONDS)
+                    return subprocess.CompletedProcess(command, child.returncode, output, errors)
+                except subprocess.TimeoutExpired:
+                    unsaid = None
+                if stop is not None and stop.is_set():
+                    raise HostError("The trace was stopped before its programs were compiled.")
+                if time.monotonic() > until:
+                    raise HostError(f"BCC did not finish compiling an eBPF program within {_SECONDS} s.")
+        finally:
+            child.kill()
 
 
 def main() -> None:
@@ -133,13 +140,16 @@ def main() -> None:
     os.dup2(2, 1)  # whatever LLVM prints is a message, not the answer
     request = json.load(sys.stdin)
     try:
-        compiled = _compile(request["text"], tuple(request["functions"]), request.get("flags", []))
+        objects = {
+            name: _compile(text, tuple(functions), request.get("flags", [])).to_json()
+            for name, (text, functions) in request["texts"].items()
+        }
     except Exception as error:
         # BCC raises bare Exceptions; what the compiler said is on standard error already.
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from error
     with os.fdopen(answer, "w", encoding="ascii") as output:
-        json.dump(compiled.to_json(), output)
+        json.dump({"objects": objects, "compiler": _name()}, output)
 
 
 def _compile(text: str, functions: tuple[str, ...], flags: list[str]) -> Object:
@@ -151,12 +161,26 @@ def _compile(text: str, functions: tuple[str, ...], flags: list[str]) -> Object:
     return Object(code, maps)
 
 
-def install_hint() -> str:
-    """What to do where no Python of this host has BCC."""
-    return (
-        f"BCC, which compiles the eBPF programs, is not importable by {' or '.join(_pythons())}: run the playbook"
-        " nannyapi.diagnostics.setup, or install python3-bpfcc (Debian, Ubuntu)."
-    )
+def _name() -> str:
+    """What compiles in this process: BCC, and the LLVM that it is linked to."""
+    import bcc
+
+    mapped = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+    library = re.search(r"/(libLLVM[\w.+-]*)", mapped)
+    return f"BCC {bcc.__version__}" + (f", {library[1]}" if library else "")
+
+
+def key(text: str) -> dict[str, str]:
+    """What a compile of a text depends on: the kernel, the machine, the headers, the compiler and the text itself."""
+    kernel, headers = os.uname(), kernel_headers()
+    return {
+        "release": kernel.release,
+        "build": kernel.version,
+        "machine": kernel.machine,
+        "headers": f"{headers.kind} {headers.path.resolve()}" if headers else "",
+        "bcc": _packaged_version(),
+        "text": digest(text),
+    }
 
 
 def _pythons() -> list[str]:
@@ -167,6 +191,19 @@ def _pythons() -> list[str]:
 def bcc_version() -> Optional[str]:
     """The version of BCC on this host, or None. Asked in a child, for importing it maps all of LLVM."""
     return _found()[1]
+
+
+@functools.lru_cache(maxsize=1)
+def _packaged_version() -> str:
+    """The version of BCC by its files, found without importing it, which maps all of LLVM; empty where it is not."""
+    told = "import importlib.util as u; found = u.find_spec('bcc'); print(found.origin if found else '')"
+    for python in _pythons():
+        with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
+            found = subprocess.run([python, "-c", told], capture_output=True, text=True, check=False, timeout=_SECONDS)
+            version = Path(found.stdout.strip()).with_name("version.py")
+            if version.is_file():
+                return version.read_text(encoding="utf-8", errors="replace").strip()
+    return ""
 
 
 def bcc_python() -> Optional[str]:

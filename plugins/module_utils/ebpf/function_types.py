@@ -19,6 +19,7 @@ from .functions import FunctionTarget
 from .header_source import HeaderSource
 from .kernel_types import KernelTypes
 from .path_layout import PathLayout, path_layout
+from .programs import Programs
 from .struct_path import Location
 from .type_source import POINTER, VOID, Argument, CType, Signature, TypeSource
 
@@ -43,8 +44,10 @@ class PlannedFunction:
 class FunctionTypes:
     """Plans captures. Reads the kernel's type information, or else its headers, when it is first needed, and once."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, programs: Programs) -> None:
+        """`programs`: makes and keeps what headers are compiled to."""
         self._bundle = bundle
+        self._programs = programs
         self._types = KernelTypes(bundle.data("kernel_types.json"))
         self._kernel: Optional[Btf] = None
         self._headers: Union[HeaderSource, HostError, None] = None
@@ -87,7 +90,7 @@ class FunctionTypes:
         """The same from the kernel's headers, which takes seconds of compiling. `why`: there is no type information."""
         if self._headers is None:
             try:
-                self._headers = HeaderSource(self._bundle, kernel_headers())
+                self._headers = HeaderSource(self._bundle, kernel_headers(), programs=self._programs)
             except HostError as error:
                 self._headers = error
         if isinstance(self._headers, HostError):

@@ -23,6 +23,7 @@ from .compiler import Headers, record_layouts
 from .errors import HostError
 from .header_layouts import Layouts
 from .kernel_types import KernelTypes, Nested
+from .programs import Programs
 from .struct_path import Location
 from .type_source import Argument, CType, Signature
 
@@ -35,8 +36,15 @@ _RELEASE = re.compile(r'^#define UTS_RELEASE "([^"]+)"', re.MULTILINE)
 class HeaderSource:
     """A `TypeSource` on the headers of the running kernel. Compiles when it must (seconds), and what it must only."""
 
-    def __init__(self, bundle: Bundle, headers: Optional[Headers], release: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        headers: Optional[Headers],
+        release: Optional[str] = None,
+        programs: Optional[Programs] = None,
+    ) -> None:
         """`release`: of the kernel whose headers these must be; by default the running one. Raises HostError."""
+        self._programs = programs or Programs(bundle)
         self._release = release or platform.release()
         self._folders = _folders(headers, self._release)
         self._types = KernelTypes(bundle.data("kernel_types.json"))
@@ -93,7 +101,8 @@ class HeaderSource:
         includes = list(dict.fromkeys(header for group in chosen for header in group["include"]))
         structs = list(dict.fromkeys(struct for group in chosen for struct in group["structs"]))
         try:
-            layouts = Layouts(_laid_out(includes, structs), self._known["scalars"])
+            said = self._programs.layouts(program(includes, structs), lambda: _laid_out(includes, structs))
+            layouts = Layouts(said, self._known["scalars"])
         except HostError as error:
             self._failed.update(dict.fromkeys(new, error))
             raise

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Callable, Optional
 
 from . import kernel
-from .compiler import Object
+from .bytecode import Object
 from .kernel import Map
 
 _LD_IMM64 = 0x18

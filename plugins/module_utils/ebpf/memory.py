@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
-from .compiler import Object
+from .bytecode import Object
 from .errors import HostError
 from .kernel import MapDefinition, possible_cpus
 

@@ -20,7 +20,7 @@ from typing import Any, Callable, Optional, Union
 
 from . import kernel, sampling, trees
 from .bundle import Bundle
-from .compiler import Object, compile_programs
+from .bytecode import Object
 from .cost import LOOK_SECONDS, CostWatch
 from .errors import EbpfError, HostError
 from .function_probe import FunctionProbe
@@ -28,6 +28,7 @@ from .function_types import FunctionTypes
 from .loader import LoadedObject
 from .memory import MapBudget
 from .namespace import pid_namespace
+from .programs import Programs
 from .request import MAX_SECONDS, ProgramRequest, parse_request
 from .scope import Scope, find_scope
 from .summary import summarise
@@ -93,13 +94,14 @@ class Tracer:
         own_roots: Iterable[int] = (),
         stop: Optional[threading.Event] = None,
         limits: Optional[TraceLimits] = None,
+        programs: Optional[Programs] = None,
     ) -> None:
         """`own_roots`: pids whose process trees are the diagnosis itself. `stop`: set it and the trace ends early."""
         self._bundle = bundle
         self._roots = tuple(own_roots)
         self._stop = stop or threading.Event()
         self._limits = limits or TraceLimits()
-        self._compiled: dict[str, Object] = {}
+        self._programs = programs or Programs(bundle)
         self._targets: Optional[Targets] = None
         self._types: Optional[FunctionTypes] = None
         self._keys: set[str] = set()
@@ -149,7 +151,7 @@ class Tracer:
             return SyscallProbe(request, target, self._bundle)
         if isinstance(target, TracepointTarget):
             return TracepointProbe(request, target, self._bundle)
-        self._types = self._types or FunctionTypes(self._bundle)
+        self._types = self._types or FunctionTypes(self._bundle, self._programs)
         return FunctionProbe(request, target, self._types.plan(target))
 
     def _trace(self, probes: list[tuple[int, ProgramRequest, Probe]], progress: Progress) -> dict[int, dict[str, Any]]:
@@ -160,16 +162,16 @@ class Tracer:
         budget = MapBudget(self._limits.map_bytes)
         try:
             try:
-                self._compile_all([probe for _index, _request, probe in probes])
+                objects = self._provide([probe for _index, _request, probe in probes])
                 kernel.raise_memory_lock_limit()
                 watch.start()
-                followed = ProcessTrees(self._compiled[trees.SOURCE])
+                followed = ProcessTrees(objects[trees.SOURCE])
                 followed.own(self._roots)
             except (EbpfError, OSError) as error:
                 return {index: _failed(request, _sentence(error)) for index, request, _probe in probes}
             for index, request, probe in probes:
                 try:
-                    running.append(self._attach(index, request, probe, followed, budget))
+                    running.append(self._attach(index, request, probe, objects, followed, budget))
                     watch.add(index, running[-1].objects)
                 except _UNFORESEEN as error:
                     results[index] = _failed(request, _sentence(error, request.target))
@@ -186,19 +188,20 @@ class Tracer:
             watch.close()
         return results
 
-    def _compile_all(self, probes: list[Probe]) -> None:
-        """Compiles what is needed and not there yet, one after another: each takes some 130 MB while it lasts."""
+    def _provide(self, probes: list[Probe]) -> dict[str, Object]:
         needed: dict[str, tuple[str, ...]] = {trees.SOURCE: trees.FUNCTIONS}
         for probe in probes:
             needed.update(probe.sources())
-        for source, functions in needed.items():
-            if self._stop.is_set():
-                raise HostError("The trace was stopped before its programs were compiled.")
-            if source not in self._compiled:
-                self._compiled[source] = compile_programs(self._bundle.program(source), functions)
+        return self._programs.provide(needed, self._stop)
 
     def _attach(
-        self, index: int, request: ProgramRequest, probe: Probe, followed: ProcessTrees, budget: MapBudget
+        self,
+        index: int,
+        request: ProgramRequest,
+        probe: Probe,
+        provided: dict[str, Object],
+        followed: ProcessTrees,
+        budget: MapBudget,
     ) -> _Running:
         head = probe.plan()
         scope = find_scope(request.filters)
@@ -207,8 +210,8 @@ class Tracer:
         objects: list[LoadedObject] = []
 
         def load(source: str) -> LoadedObject:
-            budget.take(self._compiled[source], {"trees"}, sizes)
-            objects.append(LoadedObject(self._compiled[source], {"trees": followed.map}, sizes))
+            budget.take(provided[source], {"trees"}, sizes)
+            objects.append(LoadedObject(provided[source], {"trees": followed.map}, sizes))
             scope.write(objects[-1].maps)
             return objects[-1]
 

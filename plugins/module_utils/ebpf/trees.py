@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from . import layout, tracefs
-from .compiler import Object
+from .bytecode import Object
 from .errors import HostError
 from .kernel import Map
 from .loader import LoadedObject

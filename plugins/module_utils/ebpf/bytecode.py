@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compiled programs, as they are kept and carried. Private to the collection.
+
+None of the programs reads a struct of the kernel by a place that the compiler chose, so one bytecode serves every
+kernel, and every little-endian machine of 64 bits. It comes with the collection, in `bpf/bytecode/`: for each program a
+JSON object with one instruction a line, which `scripts/bytecode` makes. It holds for the very text that it was made of
+and for no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any, Optional
+
+from .bundle import Bundle
+from .kernel import MapDefinition
+
+_INSTRUCTION = 8  # bytes
+
+
+@dataclass(frozen=True)
+class Object:
+    """Compiled functions; a map reference in the bytecode is an index into `maps`."""
+
+    functions: dict[str, bytes]
+    maps: list[MapDefinition]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: a list of instructions for each function, each as 16 hexadecimal digits."""
+        code = {
+            name: [code[at : at + _INSTRUCTION].hex() for at in range(0, len(code), _INSTRUCTION)]
+            for name, code in self.functions.items()
+        }
+        return {"functions": code, "maps": [asdict(definition) for definition in self.maps]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Object:
+        """The inverse of `to_json`. Raises ValueError, TypeError, LookupError, AttributeError for anything else."""
+        code = {name: bytes.fromhex("".join(lines)) for name, lines in data["functions"].items()}
+        return cls(code, [MapDefinition(**definition) for definition in data["maps"]])
+
+
+def digest(text: str) -> str:
+    """What tells a text from every other."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_name(source: str) -> str:
+    """Where in `bpf/` the bytecode of a source is."""
+    return f"bytecode/{source.rpartition('.')[0]}.json"
+
+
+def to_entry(text: str, compiler: str, compiled: Object) -> dict[str, Any]:
+    """An object with the text that it was made of, by its digest, and what tells whether it is whole."""
+    data = compiled.to_json()
+    return {"text": digest(text), "compiler": compiler, "checksum": _checksum(data), **data}
+
+
+def carried(bundle: Bundle, source: str, functions: tuple[str, ...]) -> tuple[Optional[Object], str]:
+    """The bytecode that came with the collection, or None and why there is none to use."""
+    if sys.byteorder != "little" or struct.calcsize("P") != 8:
+        return None, "this collection's bytecode is for little-endian machines of 64 bits"
+    if file_name(source) not in bundle.files:
+        return None, f"this collection came without the bytecode of {source}"
+    try:
+        entry = json.loads(bundle.files[file_name(source)])
+        # The action plugin compared them, where it sends the bytecode without the texts.
+        if source in bundle.files and entry["text"] != digest(bundle.program(source)):
+            return None, f"the bytecode of {source} was made of another text than this collection has"
+        compiled = Object.from_json(entry)
+        if entry["checksum"] != _checksum(compiled.to_json()) or set(compiled.functions) != set(functions):
+            return None, f"the bytecode of {source} is damaged"
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return None, f"the bytecode of {source} is damaged"
+    return compiled, ""
+
+
+def for_host(bundle: Bundle, compile_there: bool) -> Bundle:
+    """What a host needs: the bytecode where it is that of these texts and serves, else the texts."""
+    sources = [name for name in bundle.files if name.endswith(".c")]
+    serves = all(
+        file_name(source) in bundle.files
+        and json.loads(bundle.files[file_name(source)])["text"] == digest(bundle.program(source))
+        for source in sources
+    )
+    left = (".c", ".h") if serves and not compile_there else ("bytecode/",)
+    return Bundle(
+        {name: text for name, text in bundle.files.items() if not (name.endswith(left) or name.startswith(left))}
+    )
+
+
+def _checksum(data: dict[str, Any]) -> str:
+    return digest(json.dumps({"functions": data["functions"], "maps": data["maps"]}, sort_keys=True))

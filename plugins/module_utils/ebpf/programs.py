@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a trace has its programs from. Private to the collection.
+
+First the bytecode that came with the collection; where that cannot serve, what this host compiled earlier; and where
+there is none, the compiler, if this host may use it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Callable, Optional
+
+from . import bytecode, compiler
+from .bundle import Bundle
+from .bytecode import Object
+from .errors import HostError
+from .store import Store
+
+NEEDED, ALWAYS, NEVER = "needed", "always", "never"
+CHOICES = (NEEDED, ALWAYS, NEVER)
+
+
+class Programs:
+    """The programs of a collection, each made ready once."""
+
+    def __init__(self, bundle: Bundle, choice: str = NEEDED, store: Optional[Store] = None) -> None:
+        """`choice`: whether to compile: where needed, always (the collection's own bytecode is not used), or never."""
+        self._bundle = bundle
+        self._choice = choice
+        self._store = store or Store()
+        self._ready: dict[str, Object] = {}
+
+    def provide(
+        self, needed: Mapping[str, tuple[str, ...]], stop: Optional[threading.Event] = None
+    ) -> dict[str, Object]:
+        """The objects of some sources; `needed`: the functions of each. Raises HostError."""
+        missing: dict[str, str] = {}
+        for source, functions in needed.items():
+            if source not in self._ready:
+                carried, why = bytecode.carried(self._bundle, source, functions)
+                if carried is None or self._choice == ALWAYS:
+                    missing[source] = why
+                else:
+                    self._ready[source] = carried
+        if missing:
+            self._ready.update(self._compiled({source: needed[source] for source in missing}, missing, stop))
+        return {source: self._ready[source] for source in needed}
+
+    def layouts(self, text: str, compile_it: Callable[[], str]) -> str:
+        """What the compiler said of a text about the layout of structs: earlier, or now. Raises HostError."""
+        if self._choice == NEVER:
+            raise HostError(f"Nothing may be compiled on this host (compiler: {NEVER}).")
+        key = {**compiler.key(text), "of": "layouts"}
+        kept = self._store.read(key)
+        if isinstance(kept, str):
+            return kept
+        said = compile_it()
+        self._store.write(key, said)
+        return said
+
+    def _compiled(
+        self, needed: Mapping[str, tuple[str, ...]], why: Mapping[str, str], stop: Optional[threading.Event]
+    ) -> dict[str, Object]:
+        if self._choice == NEVER:
+            raise HostError(
+                f"Nothing may be compiled on this host (compiler: {NEVER}), but {next(iter(why.values()))}. Install the"
+                " collection anew, or let the host compile."
+            )
+        texts = {source: self._bundle.program(source) for source in needed}
+        keys = {source: compiler.key(text) for source, text in texts.items()}
+        found = {source: self._kept(keys[source], functions) for source, functions in needed.items()}
+        objects = {source: kept for source, kept in found.items() if kept is not None}
+        if len(objects) < len(needed):
+            wanted = {source: (texts[source], needed[source]) for source in needed if source not in objects}
+            made, _compiler = compiler.compile_programs(wanted, stop)
+            for source, compiled in made.items():
+                self._store.write(keys[source], compiled.to_json())
+            objects.update(made)
+        return objects
+
+    def _kept(self, key: dict[str, str], functions: tuple[str, ...]) -> Optional[Object]:
+        value = self._store.read(key)
+        try:
+            return Object.from_json(value) if value is not None and set(functions) == set(value["functions"]) else None
+        except (ValueError, TypeError, LookupError, AttributeError):
+            return None

@@ -1,0 +1,157 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The bytecode that the collection carries is that of its texts; where it is not, it is not used."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf import (
+    bytecode,
+    compiler,
+    function_probe,
+    syscall_probe,
+    tracepoint_probe,
+    trees,
+)
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bytecode import Object, for_host
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors import HostError
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.programs import (
+    ALWAYS,
+    NEEDED,
+    NEVER,
+    Programs,
+)
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.store import Store
+
+BUNDLE = Bundle.from_directory(Path(__file__).resolve().parents[2] / "bpf")
+SOURCES = {
+    trees.SOURCE: trees.FUNCTIONS,
+    syscall_probe.SOURCE: syscall_probe.FUNCTIONS,
+    tracepoint_probe.COUNTER_SOURCE: tracepoint_probe.FUNCTIONS,
+    tracepoint_probe.CAPTURE_SOURCE: tracepoint_probe.FUNCTIONS,
+    function_probe.SOURCE: function_probe.FUNCTIONS,
+}
+NEW = {"raw_counter.c": ("on_event",)}
+
+
+def compiled(functions: tuple[str, ...]) -> Object:
+    """What the stand-in for the compiler makes: `r0 = 0; exit`."""
+    return Object(dict.fromkeys(functions, bytes.fromhex("b7000000000000009500000000000000")), [])
+
+
+COMPILED = compiled(("on_event",))
+
+
+def changed(**files: str) -> Bundle:
+    return Bundle({**BUNDLE.files, **{name.replace("__", "."): text for name, text in files.items()}})
+
+
+@pytest.fixture
+def compiles(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The compiler answers with an empty program; what it was asked for is kept."""
+    asked: list[str] = []
+
+    def answer(texts: Any, stop: Any = None) -> tuple[dict[str, Object], str]:
+        asked.extend(texts)
+        return {source: compiled(functions) for source, (_text, functions) in texts.items()}, "a compiler"
+
+    monkeypatch.setattr(compiler, "compile_programs", answer)
+    return asked
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_bytecode_is_there_and_of_these_texts(source: str) -> None:
+    found, why = bytecode.carried(BUNDLE, source, SOURCES[source])
+    assert (found is not None, why) == (True, ""), "run scripts/bytecode after a change of bpf/"
+
+
+def test_every_program_has_its_bytecode() -> None:
+    assert {name for name in BUNDLE.files if name.endswith(".c")} == set(SOURCES)
+    assert {name for name in BUNDLE.files if name.startswith("bytecode/")} == set(map(bytecode.file_name, SOURCES))
+
+
+def test_a_changed_text_is_compiled_and_not_its_old_bytecode_used(tmp_path: Path, compiles: list[str]) -> None:
+    bundle = changed(raw_counter__c=BUNDLE.files["raw_counter.c"] + "\n")
+    programs = Programs(bundle, NEEDED, Store(tmp_path / "store"))
+    assert programs.provide(NEW) == {"raw_counter.c": COMPILED}
+    assert compiles == ["raw_counter.c"]
+    assert "bytecode/syscall.json" not in for_host(bundle, compile_there=False).files
+
+
+def test_a_header_that_changed_makes_the_bytecode_of_its_programs_old() -> None:
+    bundle = changed(count_and_sample__h=BUNDLE.files["count_and_sample.h"] + "\n")
+    assert "another text" in bytecode.carried(bundle, "syscall.c", syscall_probe.FUNCTIONS)[1]
+
+
+def spoil(**changes: Any) -> Bundle:
+    name = "bytecode/raw_counter.json"
+    return Bundle({**BUNDLE.files, name: json.dumps({**json.loads(BUNDLE.files[name]), **changes})})
+
+
+@pytest.mark.parametrize(
+    "bundle",
+    [
+        Bundle({**BUNDLE.files, "bytecode/raw_counter.json": BUNDLE.files["bytecode/raw_counter.json"][:-100]}),
+        Bundle({**BUNDLE.files, "bytecode/raw_counter.json": "[]"}),
+        spoil(functions={}),
+        spoil(functions={"on_event": ["9500000000000000"]}),
+        spoil(functions={"on_event": "no"}),
+        spoil(functions=None),
+        spoil(maps=[]),
+        spoil(maps=[{"name": "plan"}]),
+        spoil(checksum=""),
+        spoil(text=""),
+    ],
+)
+def test_damaged_bytecode_is_compiled_anew(bundle: Bundle, tmp_path: Path, compiles: list[str]) -> None:
+    assert Programs(bundle, NEEDED, Store(tmp_path / "store")).provide(NEW) == {"raw_counter.c": COMPILED}
+    with pytest.raises(HostError, match=r"Nothing may be compiled on this host .*the bytecode of raw_counter.c"):
+        Programs(bundle, NEVER, Store(tmp_path / "store")).provide(NEW)
+    assert compiles == ["raw_counter.c"]
+
+
+def test_a_machine_of_another_byte_order_compiles(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, compiles: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "byteorder", "big")
+    assert Programs(BUNDLE, NEEDED, Store(tmp_path / "store")).provide(NEW) == {"raw_counter.c": COMPILED}
+
+
+@pytest.mark.parametrize("choice", [NEEDED, NEVER])
+def test_nothing_is_compiled_where_the_bytecode_serves(choice: str, tmp_path: Path, compiles: list[str]) -> None:
+    sent = Bundle.unpack(for_host(BUNDLE, compile_there=False).pack())
+    assert not any(name.endswith((".c", ".h")) for name in sent.files)
+    provided = Programs(sent, choice, Store(tmp_path / "store")).provide(SOURCES)
+    assert set(provided) == set(SOURCES)
+    assert compiles == []
+    assert not (tmp_path / "store").exists()
+
+
+def test_who_compiles_always_does_so_once(tmp_path: Path, compiles: list[str]) -> None:
+    sent = Bundle.unpack(for_host(BUNDLE, compile_there=True).pack())
+    for _again in range(2):
+        programs = Programs(sent, ALWAYS, Store(tmp_path / "store"))
+        assert programs.provide(SOURCES) == {source: compiled(functions) for source, functions in SOURCES.items()}
+        assert programs.provide(NEW) == {"raw_counter.c": COMPILED}
+    assert sorted(compiles) == sorted(SOURCES)
+
+
+@pytest.mark.parametrize("value", [[], {}, {"functions": {"on_event": 3}, "maps": []}, {"functions": {}, "maps": 1}])
+def test_what_was_kept_and_is_no_program_is_compiled_anew(value: Any, tmp_path: Path, compiles: list[str]) -> None:
+    store = Store(tmp_path / "store")
+    store.write(compiler.key(BUNDLE.program("raw_counter.c")), value)
+    assert Programs(BUNDLE, ALWAYS, store).provide(NEW) == {"raw_counter.c": COMPILED}
+    assert compiles == ["raw_counter.c"]
+
+
+@pytest.mark.parametrize("compile_there", [False, True])
+def test_what_a_host_gets_is_small_enough_to_pass_on(compile_there: bool) -> None:
+    # The module diagnose starts anew under another Python, and passes its arguments through a pipe of 64 KiB.
+    assert len(for_host(BUNDLE, compile_there).pack()) < 50_000
