@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import json
 import random
 import re
@@ -13,6 +14,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from conftest import REPOSITORY
 from fixtures import Playbook
 from machines import Reached
 from truth import Perf, counted_events, forget_events
@@ -83,6 +85,8 @@ def draw(machine: Reached, known: dict[str, list[str]]) -> list[str]:
     seed = time.time_ns()
     drawn = random.Random(seed)
     listed = machine.ssh("cut -d' ' -f1 /sys/kernel/tracing/available_filter_functions").stdout.split()
+    refused = json.loads((REPOSITORY / "bpf" / "types" / "targets.json").read_text())["run_by_programs"]
+    known = {name: names for name, names in known.items() if not any(fnmatch.fnmatchcase(name, one) for one in refused)}
     twice = {name for name, count in Counter(listed).items() if count > 1}
     possible = {name: at for at, name in enumerate(listed, 1) if name in known and name not in twice}
     found: list[str] = []

@@ -109,7 +109,9 @@ class Perf:
         return counts
 
     def close(self) -> None:
-        """Ends it where `stop` did not; may be called twice."""
+        """Ends it where `stop` did not, there and here; may be called twice."""
+        if self._running.poll() is None:
+            self._machine.ssh(f"kill $({self._find()})")
         self._running.kill()
         self._running.communicate()
 
