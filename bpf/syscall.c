@@ -9,6 +9,7 @@
 #include "pairing.h"
 
 #define SYSCALLS 1024
+#define REGISTERS 64 /* words that are copied at most; a power of two */
 #define ADDRESS_BYTES 127 /* the longest socket address, of AF_UNIX, has 110 */
 
 #define READ_NOTHING 0
@@ -39,22 +40,32 @@ struct syscall_event {
 	char blob[BLOBS][BLOB_BYTES];
 };
 
-struct registers {
-#if defined(__x86_64__)
-	u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, number, ip, cs;
-#elif defined(__aarch64__)
-	u64 regs[31], sp, pc, pstate, orig_x0;
-	u32 number;
-#else
-#error "This architecture's system call arguments are not known here."
-#endif
+/* Where the kernel keeps a caller's registers: which of them to copy, and which is what. */
+struct call_registers {
+	u64 mode;	 /* the bits of a register that tell how the caller runs, */
+	u64 wide;	 /* and what they are for a caller of 64 bits */
+	u32 start;	 /* in bytes */
+	u32 length;	 /* in bytes */
+	u32 mode_at;	 /* in words of the copy, as the following */
+	u32 number_at;
+	u32 argument[6];
 };
 
-BPF_TABLE("array", u32, struct plan_head, plan, 1);
+struct syscall_plan {
+	struct plan_head head;
+	struct call_registers registers;
+};
+
+struct scratch {
+	struct syscall_event event;
+	u64 registers[REGISTERS];
+};
+
+BPF_TABLE("array", u32, struct syscall_plan, plan, 1);
 BPF_TABLE("array", u32, struct wanted_syscall, wanted, SYSCALLS);
 BPF_TABLE("percpu_array", u32, u64, by_syscall, SYSCALLS);
 BPF_TABLE("hash", u64, struct syscall_event, in_flight, 8192);
-BPF_TABLE("percpu_array", u32, struct syscall_event, scratch, 1);
+BPF_TABLE("percpu_array", u32, struct scratch, scratch, 1);
 BPF_TABLE("percpu_array", u32, struct failure_key, failure_scratch, 1);
 BPF_TABLE("percpu_array", u32, struct call_key, key_scratch, 1);
 BPF_TABLE("array", u32, struct syscall_event, sample, 1); /* sized when it is loaded */
@@ -66,35 +77,31 @@ struct raw_arguments {
 	u64 argument[2];
 };
 
-/* Copies the registers of a call; 0 for a 32-bit caller, whose numbers mean other calls. */
-static __always_inline int read_registers(struct registers *regs, u64 address)
+/* A register of the copy. */
+static __always_inline u64 register_at(struct scratch *room, u32 word)
 {
-	bpf_probe_read_kernel(regs, sizeof(*regs), (void *)address);
-#if defined(__x86_64__)
-	return regs->cs == 0x33; /* __USER_CS */
-#elif defined(__aarch64__)
-	return !(regs->pstate & 0x10); /* PSR_MODE32_BIT */
-#endif
+	return room->registers[word & (REGISTERS - 1)];
+}
+
+/* Copies the registers of a call; 0 for a 32-bit caller, whose numbers mean other calls. */
+static __always_inline int read_registers(struct scratch *room, struct call_registers *known, u64 address)
+{
+	u32 length = known->length;
+
+	if (length > sizeof(room->registers))
+		return 0;
+	bpf_probe_read_kernel(room->registers, length, (void *)(address + known->start));
+	return (register_at(room, known->mode_at) & known->mode) == known->wide;
 }
 
 /* The arguments, by the calling convention of system calls. */
-static __always_inline void take_arguments(struct syscall_event *event, struct registers *regs)
+static __always_inline void take_arguments(struct scratch *room, struct call_registers *known)
 {
-#if defined(__x86_64__)
-	event->call.argument[0] = regs->di;
-	event->call.argument[1] = regs->si;
-	event->call.argument[2] = regs->dx;
-	event->call.argument[3] = regs->r10;
-	event->call.argument[4] = regs->r8;
-	event->call.argument[5] = regs->r9;
-#elif defined(__aarch64__)
-	event->call.argument[0] = regs->regs[0];
-	event->call.argument[1] = regs->regs[1];
-	event->call.argument[2] = regs->regs[2];
-	event->call.argument[3] = regs->regs[3];
-	event->call.argument[4] = regs->regs[4];
-	event->call.argument[5] = regs->regs[5];
-#endif
+	int i;
+
+#pragma unroll
+	for (i = 0; i < 6; i++)
+		room->event.call.argument[i] = register_at(room, known->argument[i]);
 }
 
 /* An argument chosen by data: a loop over constants, as the verifier wants it. */
@@ -249,23 +256,25 @@ static __always_inline void begin(struct syscall_event *event, struct caller *ca
 int on_enter(struct raw_arguments *ctx)
 {
 	struct caller caller = {};
-	struct registers regs = {};
 	u32 zero = 0, number = ctx->argument[1];
 	u64 frame = ctx->argument[0];
 	struct wanted_syscall *syscall = wanted.lookup(&number);
-	struct plan_head *head = plan.lookup(&zero);
+	struct syscall_plan *wish = plan.lookup(&zero);
+	struct plan_head *head = &wish->head;
 	struct syscall_event *event;
+	struct scratch *room;
 
-	if (!syscall || !syscall->wanted || !head || counts_returns_alone(head) || !passes(head, &caller))
+	if (!syscall || !syscall->wanted || !wish || counts_returns_alone(head) || !passes(head, &caller))
 		return 0;
-	event = scratch.lookup(&zero);
-	if (!event)
+	room = scratch.lookup(&zero);
+	if (!room)
 		return 0;
-	if (!read_registers(&regs, frame)) {
+	if (!read_registers(room, &wish->registers, frame)) {
 		add_total(TOTAL_COMPAT);
 		return 0;
 	}
-	take_arguments(event, &regs);
+	event = &room->event;
+	take_arguments(room, &wish->registers);
 	if (counts_at_exit(head)) {
 		if (is_own(caller.pid_tgid, caller.shown)) {
 			if (!(head->flags & AT_EXIT))
@@ -304,20 +313,21 @@ static __always_inline void count_return(struct syscall_event *event)
 }
 
 /* A return whose entry was not seen: blocked since before the trace, or the first return of a new child. */
-static __always_inline void count_lone_return(struct plan_head *head, u64 registers, s64 result)
+static __always_inline void count_lone_return(struct syscall_plan *wish, u64 registers, s64 result)
 {
 	struct caller caller = {};
 	u32 zero = 0, number;
+	struct plan_head *head = &wish->head;
 	struct syscall_event *event;
 	struct wanted_syscall *syscall;
-	struct registers regs = {};
+	struct scratch *room = scratch.lookup(&zero);
 
-	if (!read_registers(&regs, registers))
+	if (!room || !read_registers(room, &wish->registers, registers))
 		return;
-	number = regs.number;
+	event = &room->event;
+	number = register_at(room, wish->registers.number_at);
 	syscall = wanted.lookup(&number);
-	event = scratch.lookup(&zero);
-	if (!syscall || !syscall->wanted || !event || !passes(head, &caller))
+	if (!syscall || !syscall->wanted || !passes(head, &caller))
 		return;
 	/* How long it took is not known, so it cannot be said to have taken long enough. */
 	if (!is_wanted_result(head, is_error(result), 0))
@@ -347,11 +357,12 @@ int on_exit(struct raw_arguments *ctx)
 	u64 frame = ctx->argument[0]; /* where the kernel keeps the caller's registers: one place for each thread */
 	struct syscall_event *event = in_flight.lookup(&frame);
 	u32 zero = 0, number;
-	struct plan_head *head = plan.lookup(&zero);
+	struct syscall_plan *wish = plan.lookup(&zero);
+	struct plan_head *head = &wish->head;
 	struct wanted_syscall *syscall = 0;
 	s64 result = ctx->argument[1];
 
-	if (!head)
+	if (!wish)
 		return 0;
 	if (event) {
 		number = event->call.number;
@@ -363,7 +374,7 @@ int on_exit(struct raw_arguments *ctx)
 	}
 	if (!event || !syscall) {
 		if (head->flags & AT_EXIT)
-			count_lone_return(head, frame, result);
+			count_lone_return(wish, frame, result);
 		return 0;
 	}
 	event->call.duration = bpf_ktime_get_ns() - event->call.timestamp;

@@ -116,8 +116,8 @@ options:
   max_events:
     description:
       - How many events of each program are returned at most. They are spread over the time of the trace. Failures and
-        the
-        slowest calls come before others.
+        the slowest calls come before others.
+      - With V(0) there are only counts, which are in all, by process and by system call. That costs a host the least.
     type: int
     default: 50
   max_cpu_share:

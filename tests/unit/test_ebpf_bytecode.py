@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf import (
     bytecode,
+    calling,
     compiler,
     function_probe,
     syscall_probe,
@@ -75,6 +77,29 @@ def test_the_bytecode_is_there_and_of_these_texts(source: str) -> None:
 def test_every_program_has_its_bytecode() -> None:
     assert {name for name in BUNDLE.files if name.endswith(".c")} == set(SOURCES)
     assert {name for name in BUNDLE.files if name.startswith("bytecode/")} == set(map(bytecode.file_name, SOURCES))
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_no_program_depends_on_the_machine_that_compiled_it(source: str) -> None:
+    text = BUNDLE.program(source)
+    assert "__x86_64__" not in text
+    assert "__aarch64__" not in text
+    assert "PT_REGS" not in text
+    assert "#include" not in text  # of a kernel's headers nothing, so no struct of theirs
+
+
+@pytest.mark.parametrize(
+    ("machine", "number", "mode", "arguments"),
+    [("x86_64", 120, 136, [112, 104, 96, 56, 72, 64]), ("aarch64", 280, 264, [0, 8, 16, 24, 32, 40])],
+)
+def test_registers_are_where_each_machine_keeps_them(
+    monkeypatch: pytest.MonkeyPatch, machine: str, number: int, mode: int, arguments: list[int]
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    known = calling.system_call()
+    assert [known.start + 8 * word for word in known.argument] == arguments
+    assert (known.start + 8 * known.number_at, known.start + 8 * known.mode_at) == (number, mode)
+    assert known.length <= 64 * 8
 
 
 def test_a_changed_text_is_compiled_and_not_its_old_bytecode_used(tmp_path: Path, compiles: list[str]) -> None:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, NannyAPI contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a program finds a function's arguments and its result. Private to the collection."""
+"""Where a program finds the arguments of a function and of a system call. Private to the collection."""
 
 from __future__ import annotations
 
@@ -30,6 +30,29 @@ _CONVENTIONS = {
     "x86_64": Convention((112, 104, 96, 88, 72, 64), returned=80, stack=152, return_address=_WORD),
     "aarch64": Convention((0, 8, 16, 24, 32, 40), returned=0, stack=248, return_address=0),
 }
+
+
+# System calls: registers as byte offsets likewise; which bits of which one tell how the caller runs, and what they are
+# for one of 64 bits. x86_64: arguments in di, si, dx, r10, r8, r9, the number in orig_ax, the mode by cs (__USER_CS);
+# aarch64: x0 to x5, syscallno, pstate (PSR_MODE32_BIT).
+_SYSTEM_CALLS = {
+    "x86_64": ((112, 104, 96, 56, 72, 64), 120, 136, 0xFFFF, 0x33),
+    "aarch64": ((0, 8, 16, 24, 32, 40), 280, 264, 0x10, 0),
+}
+
+
+def system_call() -> layout.CallRegisters:
+    """The registers of whoever made a system call. Raises HostError on another architecture."""
+    machine = platform.machine()
+    if machine not in _SYSTEM_CALLS:
+        raise HostError(f"Where {machine} has a system call's arguments is not known here.")
+    arguments, number, mode, bits, wide = _SYSTEM_CALLS[machine]
+    places = (*arguments, number, mode)
+    start = min(places)
+    known = layout.CallRegisters(mode=bits, wide=wide, start=start, length=max(places) + _WORD - start)
+    known.mode_at, known.number_at = (mode - start) // _WORD, (number - start) // _WORD
+    known.argument[:] = [(place - start) // _WORD for place in arguments]
+    return known
 
 
 def registers() -> layout.ContextLayout:

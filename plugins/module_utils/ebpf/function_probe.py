@@ -63,7 +63,7 @@ class FunctionProbe:
 
     def attach(self, load: Load, head: layout.PlanHead) -> None:
         """Writes the plan and attaches. Raises HostError, OSError."""
-        loaded = load(SOURCE)
+        loaded = load(SOURCE, {})
         self._loaded, self._head = loaded, head
         try:
             self._attach_tracing(loaded)

@@ -13,9 +13,10 @@ import platform
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
-from .type_source import TypeSource
+if TYPE_CHECKING:
+    from .type_source import TypeSource
 
 
 @dataclass(frozen=True)

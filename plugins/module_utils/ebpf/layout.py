@@ -114,6 +114,26 @@ class TracepointPlan(ctypes.Structure):
     ]
 
 
+class CallRegisters(ctypes.Structure):
+    """`struct call_registers`: start and length in bytes, places in words."""
+
+    _fields_ = [
+        ("mode", u64),
+        ("wide", u64),
+        ("start", u32),
+        ("length", u32),
+        ("mode_at", u32),
+        ("number_at", u32),
+        ("argument", u32 * 6),
+    ]
+
+
+class SyscallPlan(ctypes.Structure):
+    """`struct syscall_plan`."""
+
+    _fields_ = [("head", PlanHead), ("registers", CallRegisters)]
+
+
 class BlobPlan(ctypes.Structure):
     """`struct blob_plan`."""
 

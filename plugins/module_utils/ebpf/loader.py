@@ -107,5 +107,5 @@ class LoadedObject:
         return bytes(result)
 
 
-# Gives the maps and programs of a source, for a probe to attach.
-Load = Callable[[str], LoadedObject]
+# Gives the maps and programs of a source, for a probe to attach, with numbers of entries that only the probe knows.
+Load = Callable[[str, Mapping[str, int]], LoadedObject]

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping
 from typing import Callable, Optional
 
-from . import bytecode, compiler
+from . import bytecode
 from .bundle import Bundle
 from .bytecode import Object
 from .errors import HostError
@@ -53,6 +53,8 @@ class Programs:
         """What the compiler said of a text about the layout of structs: earlier, or now. Raises HostError."""
         if self._choice == NEVER:
             raise HostError(f"Nothing may be compiled on this host (compiler: {NEVER}).")
+        from . import compiler
+
         key = {**compiler.key(text), "of": "layouts"}
         kept = self._store.read(key)
         if isinstance(kept, str):
@@ -69,6 +71,8 @@ class Programs:
                 f"Nothing may be compiled on this host (compiler: {NEVER}), but {next(iter(why.values()))}. Install the"
                 " collection anew, or let the host compile."
             )
+        from . import compiler  # with all that starting a process takes: seldom needed
+
         texts = {source: self._bundle.program(source) for source in needed}
         keys = {source: compiler.key(text) for source, text in texts.items()}
         found = {source: self._kept(keys[source], functions) for source, functions in needed.items()}

@@ -115,8 +115,8 @@ def _durations(result: dict[str, Any]) -> list[str]:
 
 
 def _failures(result: dict[str, Any]) -> list[str]:
-    if "by_result" not in result:
-        return []
+    if not result.get("by_result"):
+        return []  # nothing returned, or nothing but counts was kept
     errors = {name: number for name, number in result["by_result"].items() if name not in _NO_ERRORS}
     if not errors:
         return ["None of the calls that returned failed."]

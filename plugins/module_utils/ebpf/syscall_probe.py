@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from typing import Any, Optional
 
-from . import calls, decode, latency, layout, sampling
+from . import calling, calls, decode, latency, layout, sampling
 from .bundle import Bundle
 from .errors import HostError
 from .kernel import Map
@@ -28,7 +28,7 @@ class SyscallProbe:
 
     def __init__(self, request: ProgramRequest, target: SyscallTarget, bundle: Bundle) -> None:
         """`bundle`: for what is known about system calls."""
-        self.attached_to = ["raw_tracepoint:sys_enter", "raw_tracepoint:sys_exit"]
+        self.attached_to: list[str] = []
         self._target = target
         self._known = bundle.data("syscalls.json")
         self._calls = {call.number: call for call in target.syscalls}
@@ -46,16 +46,20 @@ class SyscallProbe:
 
     def attach(self, load: Load, head: layout.PlanHead) -> None:
         """Writes the plan and attaches. Raises HostError, OSError."""
-        loaded = load(SOURCE)
+        loaded = load(SOURCE, {})
         self._loaded, self._head = loaded, head
-        sampling.write_plan(loaded.maps, head)
+        sampling.write_plan(loaded.maps, layout.SyscallPlan(head=head, registers=calling.system_call()))
         numbers = range(layout.SYSCALLS) if self._target.every else sorted(self._calls)
         for number in numbers:
             wanted = self._wanted(number)
             loaded.maps["wanted"].update(struct.pack("=I", number), bytes(wanted))
         # The exit first: a call that enters before the exit is watched would look like one that never returns.
-        loaded.attach_raw_tracepoint("sys_exit", "on_exit")
+        # Where there are only counts, nothing is to be known of exits.
+        if not head.flags & layout.COUNT_ONLY or self._target.at_exit:
+            loaded.attach_raw_tracepoint("sys_exit", "on_exit")
+            self.attached_to.append("raw_tracepoint:sys_exit")
         loaded.attach_raw_tracepoint("sys_enter", "on_enter")
+        self.attached_to.insert(0, "raw_tracepoint:sys_enter")
 
     def plan(self) -> layout.PlanHead:
         """The plan's shared part, for the size of the sample."""

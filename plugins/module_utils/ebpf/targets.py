@@ -8,20 +8,21 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import platform
-import re
-from dataclasses import dataclass, replace
-from typing import Optional, Union
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Optional, Union
 
 from . import tracefs
 from .bundle import Bundle
 from .errors import HostError, RequestError
-from .functions import LISTED, AskedFunction, Functions, FunctionTarget, NotProbed, parse_function, works
 from .kernel_files import KernelFiles
 from .request import ProgramRequest
-from .stand_ins import StandIn, StandIns
-from .symbols import close_names
 from .tracefs import Format
 
+if TYPE_CHECKING:
+    from .function_targets import FunctionTargets
+    from .functions import FunctionTarget
+
+LISTED = 5  # names that are told where one is not there
 _ENTER, _EXIT = "sys_enter_", "sys_exit_"
 
 
@@ -54,7 +55,7 @@ class TracepointTarget:
     note: Optional[str] = None  # why it differs from what was asked
 
 
-Target = Union[SyscallTarget, TracepointTarget, FunctionTarget]
+Target = Union[SyscallTarget, TracepointTarget, "FunctionTarget"]
 
 
 class Targets:
@@ -62,10 +63,10 @@ class Targets:
 
     def __init__(self, bundle: Bundle, files: Optional[KernelFiles] = None) -> None:
         """`files`: where the kernel's files are, if not in their places."""
-        known = bundle.data("targets.json")
+        self._bundle = bundle
+        self._files = files
         self._syscalls = bundle.data("syscalls.json")
-        self._functions = Functions(known, files)
-        self._stand_ins = StandIns(known, self._syscalls["names"])
+        self._functions: Optional[FunctionTargets] = None
         numbers = bundle.data("syscall_numbers.json")
         if platform.machine() not in numbers:
             raise HostError(f"The system calls of {platform.machine()} are not known; known: {', '.join(numbers)}.")
@@ -75,15 +76,23 @@ class Targets:
     def resolve(self, request: ProgramRequest) -> Target:
         """What a request attaches to. Raises RequestError with what would work instead, or HostError."""
         if request.type != "tracepoint":
-            return self._function(request)
+            return self.functions().resolve(request)
         category, _slash, event = request.target.partition("/")
         if category == "raw_syscalls" and event in ("sys_enter", "sys_exit"):
-            return self._all_syscalls(event, event == "sys_exit")
+            return self.all_syscalls(event, event == "sys_exit")
         if any(sign in request.target for sign in "*?["):
             return self._wildcard(request.target, category, event)
-        return self._tracepoint(request, request.target)
+        return self.tracepoint(request, request.target)
 
-    def _tracepoint(self, request: ProgramRequest, target: str) -> SyscallTarget | TracepointTarget:
+    def functions(self) -> FunctionTargets:
+        """Who resolves functions; loaded when the first is asked for, for most diagnoses ask for none."""
+        from .function_targets import FunctionTargets
+
+        self._functions = self._functions or FunctionTargets(self, self._bundle, self._files)
+        return self._functions
+
+    def tracepoint(self, request: ProgramRequest, target: str) -> SyscallTarget | TracepointTarget:
+        """A tracepoint by its category and event. Raises RequestError."""
         category, _slash, event = target.partition("/")
         found = self._format(target)
         if category != "syscalls" and request.filters.on_results:
@@ -105,7 +114,8 @@ class Targets:
             raise RequestError(f"{target} describes a record of ftrace itself; no program can be attached to it.")
         return found
 
-    def _listed(self) -> list[str]:
+    def listed(self) -> list[str]:
+        """All tracepoints of this kernel, as category/event."""
         if self._events is None:
             self._events = tracefs.events()
         return self._events
@@ -116,7 +126,7 @@ class Targets:
         return f" The closest names are {', '.join(distinct)}." if distinct else " No name comes close."
 
     def _close_events(self, target: str) -> list[str]:
-        listed = self._listed()
+        listed = self.listed()
         event = target.rpartition("/")[2]
         same_event = [name for name in listed if name.rpartition("/")[2] == event]
         close = same_event + difflib.get_close_matches(target, listed, n=LISTED, cutoff=0.6)
@@ -133,11 +143,12 @@ class Targets:
         described = tracefs.read_format("syscalls", _ENTER + event[len(_EXIT if event.startswith(_EXIT) else _ENTER) :])
         return Syscall(name, self.numbers[name], described)
 
-    def _all_syscalls(self, event: str, at_exit: bool) -> SyscallTarget:
+    def all_syscalls(self, event: str, at_exit: bool) -> SyscallTarget:
+        """Every system call, at entry or at exit."""
         return SyscallTarget(event, self._matching(_ENTER + "*"), at_exit, every=True)
 
     def _matching(self, pattern: str) -> tuple[Syscall, ...]:
-        names = [name.rpartition("/")[2] for name in self._listed() if name.startswith("syscalls/")]
+        names = [name.rpartition("/")[2] for name in self.listed() if name.startswith("syscalls/")]
         found = []
         for name in fnmatch.filter(names, pattern):
             try:
@@ -154,99 +165,8 @@ class Targets:
             )
         at_exit = event.startswith(_EXIT)
         if event in ("sys_enter_*", "sys_exit_*"):
-            return self._all_syscalls("sys_exit" if at_exit else "sys_enter", at_exit)
+            return self.all_syscalls("sys_exit" if at_exit else "sys_enter", at_exit)
         found = self._matching(event)
         if not found:
             raise RequestError(f"No system call of this kernel matches {target}.{self._suggestion(target)}")
         return SyscallTarget(event, found, at_exit, every=False)
-
-    def _function(self, request: ProgramRequest) -> Target:
-        """A function, or what stands in for it where the kernel takes no probe there."""
-        category, slash, _event = request.target.partition("/")
-        if slash and tracefs.mount_point() and any(name.startswith(f"{category}/") for name in self._listed()):
-            return self._as_tracepoint(request, request.target)
-        if any(sign in request.target for sign in "*?["):
-            raise RequestError(f"{request.type} {request.target:.80}: {self._about_wildcard(request.target)}")
-        asked = parse_function(request.target)
-        self._functions.require_privilege()
-        obstacle = self._functions.obstacle()
-        if obstacle is None:
-            try:
-                return self._functions.resolve(request.target, asked, request.type == "kretprobe")
-            except NotProbed as refusal:
-                if tracefs.mount_point() is None:
-                    raise  # probes need no tracefs, stand-ins do
-                return self._instead(request, asked, refusal)
-        target = self.stand_in(request, obstacle)
-        if target is None:
-            raise RequestError(
-                f"{request.type} {asked}: {obstacle}, and no tracepoint is known that stands in for {asked.name}."
-                f"{works(self._tracepoints_near(request, asked))}"
-            )
-        return target
-
-    def _as_tracepoint(self, request: ProgramRequest, target: str) -> Target:
-        return replace(
-            self.resolve(replace(request, type="tracepoint", target=target)),
-            note=f"{target} is a tracepoint, so it was traced as one and not as a {request.type}.",
-        )
-
-    def stand_in(self, request: ProgramRequest, reason: str) -> SyscallTarget | TracepointTarget | None:
-        """The tracepoints that a request for a function is served with instead, saying why; None where none is known.
-
-        `reason`: a part of a sentence, without its end. Raises RequestError where they cannot serve its filters.
-        """
-        asked = parse_function(request.target)
-        found = self._found(asked.name, request.type)
-        if found is None:
-            return None
-        targets = [self._resolve_event(request, event) for event in found.events]
-        calls = tuple(call for target in targets if isinstance(target, SyscallTarget) for call in target.syscalls)
-        target = replace(targets[0], syscalls=calls) if isinstance(targets[0], SyscallTarget) else targets[0]
-        stands = "stands in" if len(found.events) == 1 else "stand in"
-        told = [f"{request.type} {asked}: {reason}; {found} {stands}."]
-        if found.differs:
-            told.append(f"{found.differs[0].upper()}{found.differs[1:]}.")
-        if request.type == "kretprobe" and isinstance(target, TracepointTarget):
-            told.append("It has no duration, and no returned value but what its record says.")
-        return replace(target, note=" ".join(told))
-
-    def _resolve_event(self, request: ProgramRequest, event: str) -> SyscallTarget | TracepointTarget:
-        category, _slash, name = event.partition("/")
-        if category == "raw_syscalls":
-            return self._all_syscalls(name, name == "sys_exit")
-        return self._tracepoint(request, event)
-
-    def _found(self, name: str, kind: str) -> Optional[StandIn]:
-        return self._stand_ins.find(self._functions.names(name), self._listed(), kind == "kretprobe")
-
-    def _instead(self, request: ProgramRequest, asked: AskedFunction, refusal: NotProbed) -> Target:
-        """What serves a request for a function that this kernel, which has kprobes, refuses or has not."""
-        at_return = request.type == "kretprobe"
-        call = self._stand_ins.system_call(asked.name, self._listed(), at_return)
-        if call or self._stand_ins.needed(self._functions.names(asked.name)):
-            target = self.stand_in(request, refusal.reason.partition(": ")[0] if call else refusal.reason)
-            if target is not None:
-                return target
-        if asked.module and f"{asked.module}/{asked.name}" in self._listed():
-            return self._as_tracepoint(request, f"{asked.module}/{asked.name}")
-        near = [f"tracepoint {event}" for event in (self._found(asked.name, request.type) or StandIn(())).events[:2]]
-        raise RequestError(f"{request.type} {asked}: {refusal.reason}.{works(near + refusal.close)}")
-
-    def _about_wildcard(self, pattern: str) -> str:
-        sentence = "a function is asked for by its full name, each in a program of its own."
-        bare = re.split("[:/]", pattern)[-1]
-        if "sys_" in bare:
-            return f"{sentence}{works(['tracepoint syscalls/sys_enter_*', 'tracepoint syscalls/sys_exit_*'])}"
-        found = self._functions.matching(bare) if not self._functions.obstacle() else []
-        return f"{sentence} Functions that match are {', '.join(found)}." if found else sentence
-
-    def _tracepoints_near(self, request: ProgramRequest, asked: AskedFunction) -> list[str]:
-        """Tracepoints that stand in for functions of close names, and those whose own names are close."""
-        near = []
-        for name in close_names(asked.name, self._stand_ins.functions, LISTED):
-            found = self._found(name, request.type)
-            near += [f"tracepoint {found.events[0]} (for {name})"] if found else []
-        close = close_names(asked.name, [name.rpartition("/")[2] for name in self._listed()], LISTED)
-        near += [f"tracepoint {name}" for event in close for name in self._listed() if name.endswith(f"/{event}")]
-        return near[:LISTED]

@@ -53,8 +53,7 @@ class TracepointProbe:
 
     def attach(self, load: Load, head: layout.PlanHead) -> None:
         """Writes the plans and attaches. Raises HostError, OSError."""
-        counter, capture = load(COUNTER_SOURCE), load(CAPTURE_SOURCE)
-        self._head, self._capture = head, capture
+        counter, capture = load(COUNTER_SOURCE, {}), load(CAPTURE_SOURCE, {"by_process": 1})
         form = self._target.format
         sampling.write_plan(counter.maps, head)
         capture.load("on_event", kernel.PROG_TRACEPOINT)  # takes a while, in which events would be counted only
@@ -63,7 +62,11 @@ class TracepointProbe:
             self._counter = counter
             self.attached_to.append(f"raw_tracepoint:{form.event}")
         except OSError:
-            counter.close()  # some events have no tracepoint of their own: then the capturing program counts
+            # Some events have no tracepoint of their own: then the capturing program counts.
+            counter.close()
+            capture.close()
+            capture = load(CAPTURE_SOURCE, {})
+        self._head, self._capture = head, capture
         plan = layout.TracepointPlan(head=head, counts=0 if self._counter else 1)
         plan.record = min(form.record_size, layout.RECORD_BYTES)
         for index, field in enumerate(self._located[: layout.BLOBS]):

@@ -14,17 +14,15 @@ import contextlib
 import struct
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
-from . import kernel, sampling, trees
+from . import kernel, layout, sampling, trees
 from .bundle import Bundle
 from .bytecode import Object
 from .cost import LOOK_SECONDS, CostWatch
 from .errors import EbpfError, HostError
-from .function_probe import FunctionProbe
-from .function_types import FunctionTypes
 from .loader import LoadedObject
 from .memory import MapBudget
 from .namespace import pid_namespace
@@ -37,8 +35,12 @@ from .targets import SyscallTarget, Target, Targets, TracepointTarget
 from .tracepoint_probe import TracepointProbe
 from .trees import ProcessTrees
 
+if TYPE_CHECKING:
+    from .function_probe import FunctionProbe
+    from .function_types import FunctionTypes
+
 Progress = Callable[[dict[str, Any]], None]
-Probe = Union[SyscallProbe, TracepointProbe, FunctionProbe]
+Probe = Union[SyscallProbe, TracepointProbe, "FunctionProbe"]
 
 # What may go wrong with one program costs that program, not the round: the kernel refuses, a file of /proc is not as it
 # was, a structure is not as it should be.
@@ -151,6 +153,10 @@ class Tracer:
             return SyscallProbe(request, target, self._bundle)
         if isinstance(target, TracepointTarget):
             return TracepointProbe(request, target, self._bundle)
+        # Much code, of which a request for tracepoints needs nothing.
+        from .function_probe import FunctionProbe
+        from .function_types import FunctionTypes
+
         self._types = self._types or FunctionTypes(self._bundle, self._programs)
         return FunctionProbe(request, target, self._types.plan(target))
 
@@ -209,14 +215,17 @@ class Tracer:
         sizes = {"sample": sampling.sample_slots(head), **probe.sizes()}
         objects: list[LoadedObject] = []
 
-        def load(source: str) -> LoadedObject:
-            budget.take(provided[source], {"trees"}, sizes)
-            objects.append(LoadedObject(provided[source], {"trees": followed.map}, sizes))
+        def load(source: str, more: Mapping[str, int]) -> LoadedObject:
+            all_sizes = {**sizes, **more}
+            budget.take(provided[source], {"trees"}, all_sizes)
+            objects.append(LoadedObject(provided[source], {"trees": followed.map}, all_sizes))
             scope.write(objects[-1].maps)
             return objects[-1]
 
         try:
             head.started = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+            if not self._limits.events:
+                head.flags |= layout.COUNT_ONLY
             probe.attach(load, head)
         except BaseException:
             for loaded in objects:
@@ -284,6 +293,8 @@ class Tracer:
         result.update(measured)
         result.update(keys)
         result["notes"] += notes
+        if not self._limits.events:
+            result["notes"].append("No event was to be carried, so there are only counts: in all, by process, by call.")
         if followed.note:
             result["notes"].append(followed.note)
         if pid_namespace()[1]:

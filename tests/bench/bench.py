@@ -1,0 +1,234 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measures this collection against bpftrace and Ansible on the same work, interleaved, in one run.
+
+bench.py [--rounds N] [NAME …]      all figures, or those that are named; writes reports/bench.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import peers
+from table import Row, alone, compared, shown, write
+
+ROOT = Path(__file__).resolve().parents[2]
+REPORT = ROOT / "reports" / "bench.json"
+TRACED = [sys.executable, str(Path(__file__).with_name("traced.py"))]
+FOUR = ["sched/sched_process_exec", "block/block_rq_issue", "sock/inet_sock_set_state", "syscalls/sys_enter_openat"]
+DD = ["dd", "if=/dev/zero", "of=/dev/null", "bs=1", "count=1000000", "status=none"]
+CALLS = 3_000_000
+Measure = Callable[[int], Row]
+
+
+def requests(targets: list[str], seconds: int = 60, **filters: Any) -> str:
+    """Programs as the protocol has them."""
+    return json.dumps(
+        [{"type": "tracepoint", "target": target, "duration": seconds, "filters": filters} for target in targets]
+    )
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT / ".cache" / "src"), **more}
+
+
+def one_attach(**more: str) -> tuple[float, float]:
+    """Seconds from the start of a process of ours to four probes attached, and its peak memory in KiB."""
+    began = time.time()
+    command = [*TRACED, "once", "needed", requests(FOUR)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(**more)) as process:
+        assert process.stdout is not None
+        attached = float(process.stdout.readline())
+        return attached - began, ended(process)
+
+
+def one_attach_of_bpftrace() -> tuple[float, float]:
+    """The same of bpftrace."""
+    began = time.time()
+    with subprocess.Popen(peers.attaching(FOUR), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as peer:
+        assert peer.stdout is not None
+        while peer.stdout.readline() != "attached\n":
+            assert peer.poll() is None, "bpftrace ended without having attached"
+        attached = time.time()
+        return attached - began, ended(peer)
+
+
+def ended(process: subprocess.Popen[str]) -> float:
+    """The peak memory, in KiB, of a process that ends."""
+    assert process.stdout is not None
+    process.stdout.read()
+    _pid, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, f"{process.args} ended with {process.returncode}"
+    return used.ru_maxrss
+
+
+def attach_warm(rounds: int) -> Row:
+    pairs = [(one_attach()[0], one_attach_of_bpftrace()[0]) for _round in range(rounds)]
+    return compared("attach_warm", "s", *split(pairs), "bpftrace", 0.08)
+
+
+def rss_warm(rounds: int) -> Row:
+    pairs = [(one_attach()[1], one_attach_of_bpftrace()[1]) for _round in range(rounds)]
+    return compared("rss_warm", "KiB", *split(pairs), "bpftrace", 0.2)
+
+
+def attach_cold(rounds: int) -> Row:
+    """BCC must compile the generic tracepoint program; nothing is kept from one round to the next."""
+    pairs = []
+    for _round in range(rounds):
+        with hidden_store():
+            ours = one_attach(BENCH_COMPILES="bytecode/tracepoint.json")[0]
+        pairs.append((ours, one_attach_of_bpftrace()[0]))
+    return compared("attach_cold", "s", *split(pairs), "bpftrace", 1.0)
+
+
+@contextlib.contextmanager
+def hidden_store() -> Iterator[None]:
+    """An empty cache of what was compiled."""
+    store = Path("/var/cache/nannyapi/diagnostics")
+    store.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(store)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(store)], check=True)
+
+
+def attach_warm_inproc(rounds: int) -> Row:
+    pairs = []
+    with subprocess.Popen(
+        [*TRACED, "serve", "needed", requests(FOUR)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for _round in range(rounds + 1):
+            process.stdin.write("\n")
+            process.stdin.flush()
+            pairs.append((float(process.stdout.readline()), one_attach_of_bpftrace()[0]))
+        process.stdin.close()
+    return compared("attach_warm_inproc", "s", *split(pairs[1:]), "bpftrace", 0.01)
+
+
+def work() -> float:
+    """Seconds that the workload takes, of which a thousandth is spent outside of system calls."""
+    began = time.perf_counter()
+    subprocess.run(DD, check=True)
+    return time.perf_counter() - began
+
+
+@contextlib.contextmanager
+def ours_running(plan: str, targets: list[str], **filters: Any) -> Iterator[list[dict[str, Any]]]:
+    """Traces during the block; the results are in the list after it."""
+    results: list[dict[str, Any]] = []
+    with subprocess.Popen(
+        [*TRACED, "hold", plan, "needed", requests(targets, 300, **filters)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "attached\n"
+        yield results
+        results += json.loads(process.communicate()[0])
+    assert not any("error" in result for result in results), results
+
+
+def effect(name: str, rounds: int, plan: str, script: str, **filters: Any) -> Row:
+    """Time added to the work: both sides in every round, with the work alone before each."""
+    pairs = []
+    for _round in range(rounds):
+        alone_before = work()
+        with ours_running(plan, ["syscalls/sys_enter_*"], **filters):
+            with_ours = work()
+        alone_between = work()
+        with contextlib.closing(peers.Running(script)):
+            with_peer = work()
+        base = min(alone_before, alone_between)
+        pairs.append((with_ours - base, with_peer - base))
+    return compared(name, "s", *split(pairs), "bpftrace", 1.0)
+
+
+def probe_effect(rounds: int) -> Row:
+    return effect("probe_effect", rounds, "count", peers.COUNT.format(filter=""))
+
+
+def probe_effect_paired(rounds: int) -> Row:
+    return effect("probe_effect_paired", rounds, "whole", peers.PAIRED)
+
+
+def probe_effect_filtered(rounds: int) -> Row:
+    with subprocess.Popen(["sleep", "infinity"]) as other:
+        try:
+            script = peers.COUNT.format(filter=f"/pid == {other.pid}/")
+            return effect("probe_effect_filtered", rounds, "count", script, pid=other.pid)
+        finally:
+            other.kill()
+
+
+def exact(rounds: int) -> Row:
+    """Events counted of those made, while three other programs run."""
+    targets = ["syscalls/sys_enter_getppid", "syscalls/sys_enter_*", "sched/sched_switch", "sched/sched_wakeup"]
+    ratios = []
+    for _round in range(max(2, rounds // 4)):
+        body = f"import os, sys\nsys.stdin.readline()\nfor _ in range({CALLS}): os.getppid()\n"
+        with (
+            subprocess.Popen([sys.executable, "-c", body], stdin=subprocess.PIPE, text=True) as caller,
+            ours_running("whole", targets, pid=caller.pid) as results,
+        ):
+            caller.communicate("go\n")
+        ratios += [results[0]["event_count"] / CALLS, results[1]["by_syscall"]["getppid"] / CALLS]
+    return alone("exact", "events counted / made", ratios, 1.0, all(ratio == 1.0 for ratio in ratios))
+
+
+def split(pairs: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [one for one, _other in pairs], [other for _one, other in pairs]
+
+
+MEASURES: dict[str, Measure] = {
+    measure.__name__: measure
+    for measure in (
+        attach_warm,
+        attach_warm_inproc,
+        attach_cold,
+        rss_warm,
+        probe_effect,
+        probe_effect_paired,
+        probe_effect_filtered,
+        exact,
+    )
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", choices=[*MEASURES, []])
+    parser.add_argument("--rounds", type=int, default=11)
+    given = parser.parse_args()
+    rows = []
+    for name in given.names or MEASURES:
+        print(f"measuring {name}", file=sys.stderr, flush=True)
+        rows.append(MEASURES[name](given.rounds))
+        print(shown(rows[-1:]), file=sys.stderr, flush=True)
+    write(rows, REPORT)
+    print(shown(rows))
+    return 0 if statistics.mean(row.met for row in rows) == 1 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A function that is called all the time: its probe is thinned or detached, says so, and its counts are true."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from fixtures import Playbook
+from machines import Reached
+from truth import Perf, counted_events, forget_events
+from workload import gated, hear, process, say
+
+from playbooks import Ansible
+
+NAME, SECONDS = "thrasher", 25
+WORK = """
+zero = os.open('/dev/zero', os.O_RDONLY)
+until = time.monotonic() + 12
+while time.monotonic() < until: os.read(zero, 1)
+"""
+
+
+@pytest.fixture(scope="module")
+def traced(
+    machine: Reached, ansible: Ansible, set_up: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[int, dict[str, Any]]:
+    """How often perf saw the function that returns, and the result of the trace."""
+    folder = tmp_path_factory.mktemp("costly")
+    wanted = {"name": "reads", "type": "kretprobe", "target": "vfs_read", "filters": {"comm": NAME}}
+    trace = {"programs": [{**wanted, "duration": SECONDS}], "max_cpu_share": 0.02}
+    tasks: list[dict[str, Any]] = [
+        {"nannyapi.diagnostics.ebpf_trace": trace, "become": True, "register": "trace"},
+        {
+            "ansible.builtin.copy": {"content": "{{ trace | to_json }}", "dest": str(folder / "result.json")},
+            "delegate_to": "localhost",
+        },
+    ]
+    (folder / "play.yml").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+    events = counted_events(machine, {"reads": {"type": "kprobe", "count": ["vfs_read"]}})
+    try:
+        with (
+            process(machine, gated(NAME, WORK), NAME) as running,
+            contextlib.closing(Perf(machine, "costly", list(events.values()), f"-p {int(hear(running))}")) as perf,
+            Playbook(ansible, str(folder / "play.yml"), {}) as playbook,
+        ):
+            playbook.await_text("tracing 1 probes")
+            say(running, "go")
+            assert hear(running) == "done"
+            counts = perf.stop()
+            printed = playbook.finish()
+            assert playbook.status == 0, printed
+    finally:
+        forget_events(machine)
+    (result,) = json.loads((folder / "result.json").read_text())["ebpf_results"].values()
+    print(json.dumps({**result, "events": result["events"][:2]}, indent=1))
+    return counts[events["reads"]], result
+
+
+def test_it_is_thinned_and_says_so(traced: tuple[int, dict[str, Any]]) -> None:
+    _counted, result = traced
+    assert 0 < result["thinned_after_s"] < SECONDS
+    assert any("only counted" in note for note in result["notes"])
+    assert result["cost"]["cpu_share"] > 0
+
+
+def test_what_it_counted_is_true(traced: tuple[int, dict[str, Any]]) -> None:
+    counted, result = traced
+    seen = result["event_count"] + result["returns_missed"]
+    if "detached_after_s" in result:
+        assert 0 < seen < counted
+        assert result["duration_s"] < SECONDS - 1
+    else:
+        assert seen == counted
