@@ -57,8 +57,13 @@ struct plan_head {
 	u32 cgroups;   /* count only processes that are in as many of the map `cgroups`, from the first, or below them */
 };
 
+/*
+ * Tables that are counted in all the time have an entry for each CPU, so that no two CPUs write to the same one. Tables
+ * of the kernel's own kind for that (percpu_hash) take memory for all possible CPUs, and milliseconds to make.
+ */
 struct process_key {
 	u32 tgid;
+	u32 cpu;
 	char comm[COMM_BYTES];
 };
 
@@ -82,7 +87,7 @@ struct caller {
 
 BPF_CGROUP_ARRAY(cgroups, CGROUPS); /* of the second version */
 BPF_TABLE("percpu_array", u32, u64, totals, TOTALS);
-BPF_TABLE("percpu_hash", struct process_key, struct process_count, by_process, 4096);
+BPF_TABLE("hash", struct process_key, struct process_count, by_process, 4096); /* sized when it is loaded */
 
 static __always_inline void add_total(u32 which)
 {
@@ -152,10 +157,11 @@ static __always_inline void count_process(u32 tgid, u32 events, u32 errors)
 	struct process_key key = {};
 
 	key.tgid = tgid;
+	key.cpu = bpf_get_smp_processor_id();
 	bpf_get_current_comm(key.comm, sizeof(key.comm));
 	count = by_process.lookup(&key);
 	if (!count) {
-		by_process.update(&key, &first);
+		by_process.insert(&key, &first); /* unless an interrupt has meanwhile: what it counted stays */
 		count = by_process.lookup(&key);
 	}
 	if (!count) {

@@ -10,14 +10,14 @@ struct call_key {
 	char key[KEY_BYTES];
 };
 
-BPF_TABLE("percpu_hash", struct call_key, u64, by_key, 2048);
+BPF_TABLE("hash", struct call_key, u64, by_key, 2048);
 
 static __always_inline void count_key(struct call_key *key)
 {
 	u64 first = 0, *count = by_key.lookup(key);
 
 	if (!count) {
-		by_key.update(key, &first);
+		by_key.insert(key, &first); /* unless another CPU has meanwhile */
 		count = by_key.lookup(key);
 	}
 	if (count)

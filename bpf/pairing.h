@@ -21,6 +21,12 @@ struct call {
 	u32 entered; /* 0: the entry was not seen, so only the result is known */
 };
 
+struct result_key {
+	s64 error; /* 0, an errno, or one of what other results are counted as */
+	u32 cpu;
+	u32 unused;
+};
+
 struct failure_key {
 	u32 tgid;
 	u32 number;
@@ -37,11 +43,16 @@ struct failure_count {
 /* Buckets of durations: for each power of two of nanoseconds, LATENCY_STEPS equal steps. */
 #define LATENCY_STEPS 4
 #define LATENCIES (64 * LATENCY_STEPS)
-#define LONGEST LATENCIES /* index of the longest duration itself */
 
-BPF_TABLE("percpu_hash", s64, u64, by_result, 512);
-BPF_TABLE("percpu_hash", struct failure_key, struct failure_count, failures, 2048);
-BPF_TABLE("percpu_array", u32, u64, latency, LATENCIES + 1);
+/* In one value: a per-CPU array of many entries takes milliseconds to make. */
+struct latencies {
+	u64 count[LATENCIES];
+	u64 longest; /* nanoseconds */
+};
+
+BPF_TABLE("hash", struct result_key, u64, by_result, 512); /* sized when it is loaded */
+BPF_TABLE("hash", struct failure_key, struct failure_count, failures, 2048);
+BPF_TABLE("percpu_array", u32, struct latencies, latency, 1);
 BPF_TABLE("percpu_array", u32, struct cursor, cursors, MAX_SLICES + 1);
 
 /* -4095 to -1 is an errno (MAX_ERRNO), anything else a value. */
@@ -85,7 +96,7 @@ static __always_inline void count_failure(struct failure_key *key, struct call *
 	count = failures.lookup(key);
 	if (!count) {
 		__builtin_memcpy(first.comm, call->comm, COMM_BYTES);
-		failures.update(key, &first);
+		failures.insert(key, &first);
 		count = failures.lookup(key);
 	}
 	if (count)
@@ -96,8 +107,9 @@ static __always_inline void count_failure(struct failure_key *key, struct call *
 
 static __always_inline void count_latency(u64 duration)
 {
-	u32 power = 0, step, index, longest = LONGEST;
-	u64 *count, rest = duration;
+	u32 power = 0, step, index, zero = 0;
+	struct latencies *durations = latency.lookup(&zero);
+	u64 rest = duration;
 
 #pragma unroll
 	for (step = 32; step; step >>= 1) {
@@ -109,21 +121,22 @@ static __always_inline void count_latency(u64 duration)
 	index = power * LATENCY_STEPS;
 	if (power >= 2)
 		index += (duration >> (power - 2)) & (LATENCY_STEPS - 1);
-	count = latency.lookup(&index);
-	if (count)
-		__sync_fetch_and_add(count, 1);
-	count = latency.lookup(&longest);
-	if (count && *count < duration)
-		*count = duration;
+	if (!durations)
+		return;
+	if (index < LATENCIES)
+		__sync_fetch_and_add(&durations->count[index], 1);
+	if (durations->longest < duration)
+		durations->longest = duration;
 }
 
 static __always_inline void count_result(s64 error)
 {
-	u64 zero = 0, *count = by_result.lookup(&error);
+	struct result_key key = { .error = error, .cpu = bpf_get_smp_processor_id() };
+	u64 zero = 0, *count = by_result.lookup(&key);
 
 	if (!count) {
-		by_result.update(&error, &zero);
-		count = by_result.lookup(&error);
+		by_result.insert(&key, &zero);
+		count = by_result.lookup(&key);
 	}
 	if (count)
 		__sync_fetch_and_add(count, 1);

@@ -56,6 +56,11 @@ struct syscall_plan {
 	struct call_registers registers;
 };
 
+/* In one value: a per-CPU array of many entries takes milliseconds to make. */
+struct syscall_counts {
+	u64 count[SYSCALLS];
+};
+
 struct scratch {
 	struct syscall_event event;
 	u64 registers[REGISTERS];
@@ -63,7 +68,7 @@ struct scratch {
 
 BPF_TABLE("array", u32, struct syscall_plan, plan, 1);
 BPF_TABLE("array", u32, struct wanted_syscall, wanted, SYSCALLS);
-BPF_TABLE("percpu_array", u32, u64, by_syscall, SYSCALLS);
+BPF_TABLE("percpu_array", u32, struct syscall_counts, by_syscall, 1);
 BPF_TABLE("hash", u64, struct syscall_event, in_flight, 8192);
 BPF_TABLE("percpu_array", u32, struct scratch, scratch, 1);
 BPF_TABLE("percpu_array", u32, struct failure_key, failure_scratch, 1);
@@ -233,10 +238,11 @@ static __always_inline void count_failed(struct syscall_event *event)
 
 static __always_inline void count_syscall(u32 number)
 {
-	u64 *count = by_syscall.lookup(&number);
+	u32 zero = 0;
+	struct syscall_counts *counts = by_syscall.lookup(&zero);
 
-	if (count)
-		__sync_fetch_and_add(count, 1);
+	if (counts && number < SYSCALLS)
+		__sync_fetch_and_add(&counts->count[number], 1);
 }
 
 static __always_inline void begin(struct syscall_event *event, struct caller *caller, u32 number, u32 entered)

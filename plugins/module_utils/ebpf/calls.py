@@ -28,18 +28,16 @@ def results(by_result: Map) -> dict[str, int]:
     """`ok` (or `null`, `true`, `false`) and each errno by name, the most frequent first."""
     counts: Counter[str] = Counter()
     for key in by_result:
-        code = struct.unpack("=q", key)[0]
+        code = layout.ResultKey.from_buffer_copy(key).error
         counts[_NO_ERROR.get(code) or decode.error_name(code)] += sum(map(number, by_result.values(key)))
     return dict(counts.most_common())
 
 
 def latencies(counts: Map) -> list[int]:
     """The buckets over all CPUs, and last the longest duration, in nanoseconds."""
-    buckets = []
-    for index in range(layout.LATENCIES + 1):
-        values = [number(value) for value in counts.values(struct.pack("=I", index))]
-        buckets.append(sum(values) if index < layout.LATENCIES else max(values))
-    return buckets
+    by_cpu = [struct.unpack(f"={layout.LATENCIES + 1}Q", value) for value in counts.values(struct.pack("=I", 0))]
+    *buckets, longest = zip(*by_cpu)
+    return [*map(sum, buckets), max(longest)]
 
 
 def failures(counts: Map, shown: Callable[[layout.Failure, bytes], dict[str, Any]]) -> list[dict[str, Any]]:
@@ -47,18 +45,16 @@ def failures(counts: Map, shown: Callable[[layout.Failure, bytes], dict[str, Any
     found: dict[str, dict[str, Any]] = {}
     for raw in counts:
         failure = layout.Failure.from_buffer_copy(raw)
-        values = [layout.FailureCount.from_buffer_copy(value) for value in counts.values(raw)]
-        # Only the CPU that counted first has kept the name.
-        name = next((layout.text(value.comm) for value in values if value.comm), "")
+        counted = layout.FailureCount.from_buffer_copy(counts.values(raw)[0])
         entry = {
             "process_id": failure.tgid,
-            "process_name": name,
+            "process_name": layout.text(counted.comm),
             **shown(failure, raw[ctypes.sizeof(layout.Failure) :]),
             "error": decode.error_name(failure.error),
         }
         # Different keys may be shown alike.
         same = found.setdefault(repr(entry), {**entry, "count": 0})
-        same["count"] += sum(value.count for value in values)
+        same["count"] += counted.count
     return sorted(found.values(), key=lambda entry: (-entry["count"], entry["process_id"], entry["key"]))[:LISTED]
 
 

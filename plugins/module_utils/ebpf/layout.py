@@ -155,13 +155,19 @@ class Cursor(ctypes.Structure):
 class ProcessKey(ctypes.Structure):
     """`struct process_key`."""
 
-    _fields_ = [("tgid", u32), ("comm", Comm)]
+    _fields_ = [("tgid", u32), ("cpu", u32), ("comm", Comm)]
 
 
 class ProcessCount(ctypes.Structure):
     """`struct process_count`."""
 
     _fields_ = [("count", u64), ("errors", u64)]
+
+
+class ResultKey(ctypes.Structure):
+    """`struct result_key`."""
+
+    _fields_ = [("error", s64), ("cpu", u32), ("unused", u32)]
 
 
 class Failure(ctypes.Structure):

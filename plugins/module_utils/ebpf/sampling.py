@@ -61,6 +61,12 @@ def sample_slots(head: layout.PlanHead) -> int:
     return int(head.cpus * (head.slices * (head.ordinary + head.erroneous + 1) + head.burst))
 
 
+def table_sizes() -> dict[str, int]:
+    """How many entries tables have that keep one for each CPU: there are more of those the more CPUs there are."""
+    cpus = len(kernel.possible_cpus())
+    return {"by_process": min(32768, 2048 + 1024 * cpus), "by_result": min(8192, 256 + 128 * cpus)}
+
+
 def write_plan(maps: dict[str, Map], plan: Any) -> None:
     """Puts a plan into the map `plan`."""
     maps["plan"].update(_ZERO, bytes(plan))
@@ -112,19 +118,18 @@ def _used(maps: dict[str, Map], head: layout.PlanHead) -> list[int]:
 
 def processes(maps: dict[str, Map]) -> list[dict[str, Any]]:
     """Counts by process, the busiest first."""
-    found = []
+    found: dict[tuple[int, bytes], dict[str, Any]] = {}
     for raw in maps["by_process"]:
         key = layout.ProcessKey.from_buffer_copy(raw)
-        counts = [layout.ProcessCount.from_buffer_copy(value) for value in maps["by_process"].values(raw)]
-        entry = {
-            "process_id": key.tgid,
-            "process_name": layout.text(key.comm),
-            "count": sum(count.count for count in counts),
-            "errors": sum(count.errors for count in counts),
-        }
-        if entry["count"] or entry["errors"]:
-            found.append(entry)
-    return sorted(found, key=lambda entry: (-entry["count"], -entry["errors"], entry["process_id"]))
+        name = layout.text(key.comm)
+        entry = {"process_id": key.tgid, "process_name": name, "count": 0, "errors": 0}
+        entry = found.setdefault((key.tgid, key.comm), entry)
+        for value in maps["by_process"].values(raw):
+            counted = layout.ProcessCount.from_buffer_copy(value)
+            entry["count"] += counted.count
+            entry["errors"] += counted.errors
+    counted_in = [entry for entry in found.values() if entry["count"] or entry["errors"]]
+    return sorted(counted_in, key=lambda entry: (-entry["count"], -entry["errors"], entry["process_id"]))
 
 
 def epoch_offset() -> int:

@@ -202,12 +202,8 @@ class SyscallProbe:
         return decode.socket_address(raw)["address"] if is_address else decode.string(raw, len(raw))
 
     def _counts(self, counts: Map) -> dict[str, int]:
-        totals = Counter(
-            {
-                self._name(number): sum(map(calls.number, counts.values(struct.pack("=I", number))))
-                for number in (range(layout.SYSCALLS) if self._target.every else sorted(self._calls))
-            }
-        )
+        by_cpu = [struct.unpack(f"={layout.SYSCALLS}Q", value) for value in counts.values(struct.pack("=I", 0))]
+        totals = Counter({self._name(number): sum(each) for number, each in enumerate(zip(*by_cpu)) if any(each)})
         return {name: count for name, count in totals.most_common() if count}
 
     def _in_flight(self, pending: Map, epoch_offset: int) -> dict[str, Any]:

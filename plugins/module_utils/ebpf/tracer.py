@@ -212,7 +212,7 @@ class Tracer:
         head = probe.plan()
         scope = find_scope(request.filters)
         scope.enter(head, followed)
-        sizes = {"sample": sampling.sample_slots(head), **probe.sizes()}
+        sizes = {"sample": sampling.sample_slots(head), **sampling.table_sizes(), **probe.sizes()}
         objects: list[LoadedObject] = []
 
         def load(source: str, more: Mapping[str, int]) -> LoadedObject:
