@@ -10,7 +10,7 @@ export NANNYAPI_INVENTORY := $(value INVENTORY)
 export NANNYAPI_LIMIT := $(value LIMIT)
 unexport ISSUE INVENTORY LIMIT MAKEFLAGS MAKEOVERRIDES MFLAGS
 
-.PHONY: help diagnose build test lint sanity importer test-unit test-integration test-kernels test-long molecule clean distclean
+.PHONY: help diagnose build test lint sanity importer test-unit test-integration test-kernels test-long molecule bench bytecode clean distclean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -38,6 +38,12 @@ test-unit: ## unit tests
 
 test-integration: ## tests that trace for real (root)
 	@scripts/test-integration
+
+bench: ## speed and memory beside bpftrace and Ansible (root; writes reports/bench.json)
+	@scripts/bench
+
+bytecode: ## compile bpf/*.c anew to bpf/bytecode/, after a change of one of them (needs BCC)
+	@scripts/bytecode
 
 test-kernels: ## Debian's kernels in virtual machines (root; slow, not part of test)
 	@scripts/test-kernels
