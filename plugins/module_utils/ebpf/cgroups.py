@@ -151,13 +151,14 @@ def container_id(name: str) -> str:
 
 def _hierarchy(line: str) -> Optional[Hierarchy]:
     fields, _dash, rest = line.partition(" - ")
-    kind, _device, options, *_more = [*rest.split(" "), "", "", ""]
+    words = rest.split(" ")  # the type of the file system, its device, its options
+    kind = words[0]
     if kind not in ("cgroup", "cgroup2") or len(fields.split(" ")) < 5:
         return None
     path = Path(_OCTAL.sub(lambda match: chr(int(match.group(1), 8)), fields.split(" ")[4]))
     if kind == "cgroup2":
         return Hierarchy(path, 2, 0)
-    named = options.split(",")
+    named = words[2].split(",") if len(words) > 2 else []
     return Hierarchy(path, 1, 1 if "name=systemd" in named else 2 if "pids" in named or "memory" in named else 3)
 
 

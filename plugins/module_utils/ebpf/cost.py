@@ -19,7 +19,7 @@ from typing import Any, Callable, Optional
 
 from . import layout, sampling
 from .kernel import Map, enable_statistics
-from .loader import LoadedObject
+from .loader import LoadedObject, detach_together
 
 LOOK_SECONDS = 0.5
 _WINDOW = 2.0  # seconds over which a share is averaged
@@ -119,8 +119,7 @@ class CostWatch:
             )
             return
         probe.detached = now
-        for loaded in reversed(probe.objects):
-            loaded.detach()
+        detach_together(probe.objects)
         probe.reasons.append(f"Counting alone took {taken}, and {limit}, so it was detached.")
 
     def _nanoseconds(self, probe: _Probe) -> int:

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Callable, Optional
 
@@ -21,6 +23,7 @@ from .kernel import Map
 
 _LD_IMM64 = 0x18
 _PSEUDO_MAP_FD = 1
+_LET_GO_SECONDS = 0.002  # by then closing a perf event has taken its program out
 
 
 class LoadedObject:
@@ -29,7 +32,8 @@ class LoadedObject:
     def __init__(self, compiled: Object, shared: Mapping[str, Map], sizes: Mapping[str, int]) -> None:
         """`shared`: maps by name that already exist; `sizes`: numbers of entries that are known only now."""
         self._compiled = compiled
-        self._attached: list[int] = []
+        self._links: list[int] = []
+        self._events: list[int] = []  # perf events: closing one waits until the kernel is done with it
         self._programs: dict[str, int] = {}
         self._owned: list[Map] = []
         self.maps: dict[str, Map] = {}
@@ -54,19 +58,19 @@ class LoadedObject:
 
     def attach_raw_tracepoint(self, name: str, function: str) -> None:
         """Raises HostError where it cannot be loaded, OSError where it cannot be attached."""
-        self._attached.append(kernel.open_raw_tracepoint(name, self.load(function, kernel.PROG_RAW_TRACEPOINT)))
+        self._links.append(kernel.open_raw_tracepoint(name, self.load(function, kernel.PROG_RAW_TRACEPOINT)))
 
     def attach_tracepoint(self, identifier: int, function: str) -> None:
         """Raises HostError where it cannot be loaded, OSError where it cannot be attached."""
-        self._attached.append(kernel.open_tracepoint(identifier, self.load(function, kernel.PROG_TRACEPOINT)))
+        self._events.append(kernel.open_tracepoint(identifier, self.load(function, kernel.PROG_TRACEPOINT)))
 
     def attach_kprobe(self, target: str, at_return: bool, function: str) -> None:
         """Raises HostError where it cannot be loaded, OSError where it cannot be attached."""
-        self._attached.append(kernel.open_kprobe(target, at_return, self.load(function, kernel.PROG_KPROBE)))
+        self._events.append(kernel.open_kprobe(target, at_return, self.load(function, kernel.PROG_KPROBE)))
 
     def attach_tracing(self, how: int, type_id: int, function: str) -> None:
         """`how`: kernel.ATTACH_*; `type_id`: of the kernel function. Raises HostError and OSError, as the others."""
-        self._attached.append(kernel.open_tracing(self.load(function, kernel.PROG_TRACING, (how, type_id))))
+        self._links.append(kernel.open_tracing(self.load(function, kernel.PROG_TRACING, (how, type_id))))
 
     def missed(self, function: str = "") -> Optional[int]:
         """How often the kernel skipped a program, or any, as it was already running there; None: it cannot tell."""
@@ -82,8 +86,17 @@ class LoadedObject:
 
     def detach(self) -> None:
         """Stops all events; the maps stay readable."""
-        while self._attached:
-            os.close(self._attached.pop())
+        detach_together([self])
+
+    def take_events(self) -> list[int]:
+        """The descriptors of its perf events, which the caller is to close."""
+        taken, self._events = self._events, []
+        return taken
+
+    def close_links(self) -> None:
+        """Stops what is attached in other ways, at once."""
+        while self._links:
+            os.close(self._links.pop())
 
     def unload(self) -> None:
         """Detaches, and frees the programs; the maps stay."""
@@ -105,6 +118,26 @@ class LoadedObject:
                 name = self._compiled.maps[index].name
                 struct.pack_into("<i", result, start + 4, self.maps[name].fd)
         return bytes(result)
+
+
+def detach_together(objects: Iterable[LoadedObject]) -> None:
+    """Stops all events of some objects.
+
+    What captures is attached by a perf event and what counts is not, so what counts goes last: nothing is captured
+    that is not counted. Closing a perf event takes its program out first, and then waits, up to a tenth of a second
+    each, until no CPU can be using the event any more. Nobody needs to wait along: threads do, to the process's end.
+    """
+    objects = list(objects)
+    events = [fd for loaded in objects for fd in loaded.take_events()]
+    for fd in events:
+        try:
+            threading.Thread(target=os.close, args=(fd,)).start()
+        except RuntimeError:  # the host has no room for a thread
+            os.close(fd)
+    if events:
+        time.sleep(_LET_GO_SECONDS)
+    for loaded in objects:
+        loaded.close_links()
 
 
 # Gives the maps and programs of a source, for a probe to attach, with numbers of entries that only the probe knows.

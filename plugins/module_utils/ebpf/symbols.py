@@ -159,7 +159,10 @@ def close_names(wanted: str, names: list[str], limit: int) -> list[str]:
     if len(near) < limit:
         near.update(name for name in about if name.lstrip("_")[:1] == bare[:1])
     compared = sorted(near, key=lambda name: (abs(len(name) - len(wanted)), name))[:_CANDIDATES]
-    ranked = difflib.get_close_matches(wanted, compared, n=limit, cutoff=_ALIKE)
+    # What was renamed often has its old name in the new one, whole: pipe_read is anon_pipe_read now.
+    whole = [name for name in names if bare in name and f"_{bare}_" in f"_{name.strip('_')}_"]
+    ranked = sorted(whole, key=lambda name: (len(name), name))[: limit // 2]
+    ranked += difflib.get_close_matches(wanted, compared, n=limit, cutoff=_ALIKE)
     if len(bare) >= _SHORT:
         ranked += sorted((name for name in names if bare in name), key=lambda name: (len(name), name))[:limit]
     return list(dict.fromkeys(ranked))[:limit]

@@ -23,7 +23,7 @@ from .bundle import Bundle
 from .bytecode import Object
 from .cost import LOOK_SECONDS, CostWatch
 from .errors import EbpfError, HostError
-from .loader import LoadedObject
+from .loader import LoadedObject, detach_together
 from .memory import MapBudget
 from .namespace import pid_namespace
 from .programs import Programs
@@ -251,7 +251,7 @@ class Tracer:
                 with contextlib.suppress(EbpfError, OSError):  # what it costs is not known, then, and the trace goes on
                     watch.look()
                 over = [one for one in left if watch.was_detached(one.index)]
-            covered = {one.index: self._detached(one, watch) for one in over}
+            covered = self._detached(over, watch)
             for one in over:
                 results[one.index] = self._read(one, covered[one.index], followed, watch)
                 one.close()
@@ -263,11 +263,11 @@ class Tracer:
             left = [one for one in left if one.index not in results]
 
     @staticmethod
-    def _detached(one: _Running, watch: CostWatch) -> float:
-        """For how many seconds the probe was attached, which it no longer is."""
-        for loaded in reversed(one.objects):
-            loaded.detach()  # what counts goes last: nothing is captured that is not counted
-        return watch.ended(one.index) - one.began
+    def _detached(over: list[_Running], watch: CostWatch) -> dict[int, float]:
+        """For how many seconds probes were attached, which they no longer are; by index."""
+        covered = {one.index: watch.ended(one.index) - one.began for one in over}
+        detach_together(loaded for one in over for loaded in one.objects)
+        return covered
 
     def _read(self, one: _Running, seconds: float, followed: ProcessTrees, watch: CostWatch) -> dict[str, Any]:
         time.sleep(_SETTLE_SECONDS)
