@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from arbitrary_programs import judge, not_sentences, programs, valid_programs
-from conftest import Trace, loaded_programs
+from conftest import Trace, await_true, loaded_programs
 from hypothesis import HealthCheck, given, settings
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
@@ -29,4 +29,4 @@ def test_programs_drawn_at_random_attach_and_leave_nothing(trace: Trace) -> None
     for first in range(0, len(drawn), 8):
         for result in trace(drawn[first : first + 8], lambda: None):
             judge(result)
-    assert loaded_programs() <= before
+    await_true(lambda: loaded_programs() <= before)

@@ -44,13 +44,16 @@ for _ in range(10):
 """
 _DEATHS = """
 import threading, signal
+ready, say = os.pipe()
 for _ in range(5):
     child = os.fork()
     if child == 0:
         ends = [os.pipe() for _ in range(20)]
         for end in ends: threading.Thread(target=os.read, args=(end[0], 1)).start()
+        time.sleep(0.3)
+        os.write(say, b'x')
         time.sleep(30)
-    time.sleep(0.3)
+    os.read(ready, 1)
     os.kill(child, signal.SIGKILL)
     os.wait()
 here = os.open('/proc/version', os.O_RDONLY)
@@ -117,7 +120,7 @@ def test_an_exec_by_a_thread_that_is_not_the_leader_returns(trace: Trace, worklo
 def test_a_thread_that_died_in_a_call_leaves_nothing_to_others(trace: Trace, workload: Start) -> None:
     killer = workload(_DEATHS, "killer")
     reads, others = trace(
-        [program("syscalls/sys_enter_read", 4, comm="killer"), program("syscalls/sys_exit_pread64", 4, comm="killer")],
+        [program("syscalls/sys_enter_read", 6, comm="killer"), program("syscalls/sys_exit_pread64", 6, comm="killer")],
         killer.work,
     )
     assert reads["event_count"] >= 100  # of the threads that are killed

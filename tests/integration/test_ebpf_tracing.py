@@ -373,6 +373,20 @@ def test_the_structures_are_as_large_as_the_compiled_maps_say(objects: dict[str,
     assert keys["by_process"] == ctypes.sizeof(layout.ProcessKey)
 
 
+def test_where_no_event_is_to_be_carried_there_are_only_counts(trace: Trace, workload: Start) -> None:
+    opener = workload(OPENS, "opener")
+    requests = [program("syscalls/sys_enter_openat", pid=opener.pid), program("sched/sched_switch")]
+    (opens, switches) = trace(requests, opener.work, events=0)
+    assert opens["event_count"] == 10_000
+    assert opens["by_syscall"] == {"openat": 10_000}
+    assert opens["attached_to"] == ["raw_tracepoint:sys_enter"]
+    assert (opens["by_result"], opens["latency_us"]) == ({}, None)
+    assert switches["event_count"] > 0
+    for result in (opens, switches):
+        assert (result["events"], result["by_key"]) == ([], [])
+        assert any("only counts" in note for note in result["notes"])
+
+
 def test_every_system_call_that_the_kernel_describes_has_a_number(trace: Trace) -> None:
     (result,) = trace(
         [program("syscalls/sys_enter_*", 1)], lambda: subprocess.run([sys.executable, "-c", ""], check=True)

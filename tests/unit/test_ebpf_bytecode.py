@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +142,25 @@ def test_damaged_bytecode_is_compiled_anew(bundle: Bundle, tmp_path: Path, compi
     with pytest.raises(HostError, match=r"Nothing may be compiled on this host .*the bytecode of raw_counter.c"):
         Programs(bundle, NEVER, Store(tmp_path / "store")).provide(NEW)
     assert compiles == ["raw_counter.c"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", "not json", '{"text": 3}'])
+def test_texts_are_sent_where_their_bytecode_is_damaged(text: str) -> None:
+    bundle = Bundle({**BUNDLE.files, "bytecode/raw_counter.json": text})
+    assert "raw_counter.c" in for_host(bundle, compile_there=False).files
+
+
+def test_a_compiler_that_begins_late_gets_all_that_it_is_to_compile() -> None:
+    late = "import sys, time; time.sleep(0.5); print(len(sys.stdin.read()))"
+    said = compiler._run([sys.executable, "-c", late], "x" * 300_000, dict(os.environ), None)
+    assert said.stdout == "300000\n"
+
+
+def test_a_trace_that_is_stopped_does_not_wait_for_the_compiler() -> None:
+    stop = threading.Event()
+    threading.Timer(0.1, stop.set).start()
+    with pytest.raises(HostError, match="stopped before its programs were compiled"):
+        compiler._run([sys.executable, "-c", "import time; time.sleep(600)"], "", dict(os.environ), stop)
 
 
 def test_a_machine_of_another_byte_order_compiles(

@@ -83,16 +83,19 @@ def carried(bundle: Bundle, source: str, functions: tuple[str, ...]) -> tuple[Op
 
 def for_host(bundle: Bundle, compile_there: bool) -> Bundle:
     """What a host needs: the bytecode where it is that of these texts and serves, else the texts."""
-    sources = [name for name in bundle.files if name.endswith(".c")]
-    serves = all(
-        file_name(source) in bundle.files
-        and json.loads(bundle.files[file_name(source)])["text"] == digest(bundle.program(source))
-        for source in sources
-    )
+    serves = all(_is_of_text(bundle, source) for source in bundle.files if source.endswith(".c"))
     left = (".c", ".h") if serves and not compile_there else ("bytecode/",)
     return Bundle(
         {name: text for name, text in bundle.files.items() if not (name.endswith(left) or name.startswith(left))}
     )
+
+
+def _is_of_text(bundle: Bundle, source: str) -> bool:
+    try:
+        entry = json.loads(bundle.files[file_name(source)])
+        return bool(entry["text"] == digest(bundle.program(source)))
+    except (ValueError, TypeError, LookupError):
+        return False
 
 
 def _checksum(data: dict[str, Any]) -> str:

@@ -112,17 +112,19 @@ def _run(
 ) -> subprocess.CompletedProcess[str]:
     """Runs a child to its end, or to `stop`. Raises HostError."""
     pipe, until = subprocess.PIPE, time.monotonic() + _SECONDS
-    with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace", env=environment
-    ) as child:
-        unsaid: Optional[str] = said
+    # A file, for what a pipe has no room for would be forgotten when the first look interrupts the writing.
+    with os.fdopen(os.memfd_create("request"), "r+", encoding="utf-8") as request:
+        request.write(said)
+        request.seek(0)
+        child = subprocess.Popen(
+            command, stdin=request, stdout=pipe, stderr=pipe, text=True, errors="replace", env=environment
+        )
+    with child:
         try:
             while True:
-                try:
-                    output, errors = child.communicate(unsaid, timeout=_LOOK_SECONDS)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    output, errors = child.communicate(timeout=_LOOK_SECONDS)
                     return subprocess.CompletedProcess(command, child.returncode, output, errors)
-                except subprocess.TimeoutExpired:
-                    unsaid = None
                 if stop is not None and stop.is_set():
                     raise HostError("The trace was stopped before its programs were compiled.")
                 if time.monotonic() > until:
