@@ -262,7 +262,7 @@ def test_whatever_a_real_model_writes_the_run_ends_in_order(tmp_path: Path, tiny
 
 def test_a_real_model_that_only_asks_gets_its_evidence_and_is_ended(tmp_path: Path, tiny_model: str) -> None:
     wire = Wiretap()
-    with gateway(tiny_model, tmp_path, "strict", only_diagnostics(), more="max_tokens = 250\n") as endpoint:
+    with gateway(tiny_model, tmp_path, "strict", only_diagnostics(), more="max_tokens = 600\n") as endpoint:
         result = end_with_real_model(endpoint, wire, repairs=0)
     assert (result["ended"], result["resolution"]) == ("round_limit", None), result["error"]
     (only,) = result["rounds"]
