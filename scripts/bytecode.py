@@ -9,31 +9,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf import (
-    bytecode,
-    function_probe,
-    syscall_probe,
-    tracepoint_probe,
-    trees,
-)
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf import bytecode
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.compiler import compile_programs
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors import EbpfError
 
 BPF = Path(__file__).resolve().parents[1] / "bpf"
-SOURCES = {
-    trees.SOURCE: trees.FUNCTIONS,
-    syscall_probe.SOURCE: syscall_probe.FUNCTIONS,
-    tracepoint_probe.COUNTER_SOURCE: tracepoint_probe.FUNCTIONS,
-    tracepoint_probe.CAPTURE_SOURCE: tracepoint_probe.FUNCTIONS,
-    function_probe.SOURCE: function_probe.FUNCTIONS,
-}
 
 
 def entries(bundle: Bundle) -> dict[str, dict[str, Any]]:
     """What belongs into each file. Raises HostError."""
     objects, compiler = compile_programs(
-        {source: (bundle.program(source), functions) for source, functions in SOURCES.items()}
+        {source: (bundle.program(source), functions) for source, functions in bytecode.SOURCES.items()}
     )
     return {
         bytecode.file_name(source): bytecode.to_entry(bundle.program(source), compiler, compiled)
@@ -43,7 +30,7 @@ def entries(bundle: Bundle) -> dict[str, dict[str, Any]]:
 
 def stale(bundle: Bundle) -> list[str]:
     """Why the bytecode that is there cannot be used."""
-    return [why for why in (bytecode.carried(bundle, *source)[1] for source in SOURCES.items()) if why]
+    return [why for why in (bytecode.carried(bundle, source)[1] for source in bytecode.SOURCES) if why]
 
 
 def main() -> int:

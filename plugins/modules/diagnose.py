@@ -22,6 +22,7 @@ description:
 author:
   - NannyAPI contributors (@nannyapi)
 extends_documentation_fragment:
+  - nannyapi.diagnostics.compiler
   - nannyapi.diagnostics.attributes
   - nannyapi.diagnostics.attributes.info
   - nannyapi.diagnostics.attributes.actiongroup
@@ -110,16 +111,6 @@ options:
       - How many seconds to wait for another diagnosis on the same host to end.
     type: float
     default: 900
-  compiler:
-    description:
-      - Whether the eBPF programs may be compiled on the host. They come with the collection as bytecode that serves
-        every kernel, so V(needed) compiles nothing but what a kernel without type information (BTF) needs to show the
-        arguments of its functions. V(never) does not compile that either, and their registers are shown as numbers.
-      - With V(always) the programs are compiled on the host, once for each kernel, and kept in
-        C(/var/cache/nannyapi/diagnostics). It needs BCC and kernel headers there.
-    type: str
-    choices: [needed, always, never]
-    default: needed
   _bpf:
     description:
       - Set by the action plugin. The eBPF programs.

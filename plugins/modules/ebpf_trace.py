@@ -23,6 +23,7 @@ description:
 author:
   - NannyAPI contributors (@nannyapi)
 extends_documentation_fragment:
+  - nannyapi.diagnostics.compiler
   - nannyapi.diagnostics.attributes
   - nannyapi.diagnostics.attributes.info
   - nannyapi.diagnostics.attributes.actiongroup
@@ -128,16 +129,6 @@ options:
       - Where more is taken for a second or two, the costliest program is thinned. It goes on to count and keeps nothing
         else. Where that is still too much, it is detached. Its result says so.
     type: float
-  compiler:
-    description:
-      - Whether the eBPF programs may be compiled on the host. They come with the collection as bytecode that serves
-        every kernel, so V(needed) compiles nothing but what a kernel without type information (BTF) needs to show the
-        arguments of its functions. V(never) does not compile that either, and their registers are shown as numbers.
-      - With V(always) the programs are compiled on the host, once for each kernel, and kept in
-        C(/var/cache/nannyapi/diagnostics). It needs BCC and kernel headers there.
-    type: str
-    choices: [needed, always, never]
-    default: needed
   _bpf:
     description:
       - Set by the action plugin. The eBPF programs.

@@ -49,6 +49,12 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT / ".cache" / "src"), **more}
 
 
+def started(*arguments: str) -> subprocess.Popen[str]:
+    """A process of ours that is spoken with."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen([*TRACED, *arguments], stdin=pipe, stdout=pipe, text=True, env=environment())
+
+
 def one_attach(**more: str) -> tuple[float, float]:
     """Seconds from the start of a process of ours to four probes attached, and its peak memory in KiB."""
     began = time.time()
@@ -114,13 +120,7 @@ def hidden_store() -> Iterator[None]:
 
 def attach_warm_inproc(rounds: int) -> Row:
     pairs = []
-    with subprocess.Popen(
-        [*TRACED, "serve", "needed", requests(FOUR)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    ) as process:
+    with started("serve", "needed", requests(FOUR)) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         for _round in range(rounds + 1):
@@ -142,13 +142,7 @@ def work() -> float:
 def ours_running(plan: str, targets: list[str], **filters: Any) -> Iterator[list[dict[str, Any]]]:
     """Traces during the block; the results are in the list after it."""
     results: list[dict[str, Any]] = []
-    with subprocess.Popen(
-        [*TRACED, "hold", plan, "needed", requests(targets, 300, **filters)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    ) as process:
+    with started("hold", plan, "needed", requests(targets, 300, **filters)) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "attached\n"
         yield results

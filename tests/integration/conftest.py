@@ -16,14 +16,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf import (
-    function_probe,
-    syscall_probe,
-    tracepoint_probe,
-    trees,
-)
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bytecode import Object
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bytecode import SOURCES, Object
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.programs import Programs
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import TraceLimits, Tracer
 
@@ -103,21 +97,9 @@ def programs(bundle: Bundle) -> Programs:
 
 
 @pytest.fixture(scope="session")
-def sources() -> dict[str, tuple[str, ...]]:
-    """The functions of every program text."""
-    return {
-        trees.SOURCE: trees.FUNCTIONS,
-        syscall_probe.SOURCE: syscall_probe.FUNCTIONS,
-        tracepoint_probe.COUNTER_SOURCE: tracepoint_probe.FUNCTIONS,
-        tracepoint_probe.CAPTURE_SOURCE: tracepoint_probe.FUNCTIONS,
-        function_probe.SOURCE: function_probe.FUNCTIONS,
-    }
-
-
-@pytest.fixture(scope="session")
-def objects(programs: Programs, sources: dict[str, tuple[str, ...]]) -> dict[str, Object]:
+def objects(programs: Programs) -> dict[str, Object]:
     """All of them, by source."""
-    return programs.provide(sources)
+    return programs.provide(SOURCES)
 
 
 @pytest.fixture

@@ -30,3 +30,4 @@ def test_programs_drawn_at_random_attach_and_leave_nothing(trace: Trace) -> None
         for result in trace(drawn[first : first + 8], lambda: None):
             judge(result)
     await_true(lambda: loaded_programs() <= before)
+    assert loaded_programs() <= before

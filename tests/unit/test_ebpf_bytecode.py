@@ -18,13 +18,9 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf import (
     bytecode,
     calling,
     compiler,
-    function_probe,
-    syscall_probe,
-    tracepoint_probe,
-    trees,
 )
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bytecode import Object, for_host
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bytecode import SOURCES, Object, for_host
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors import HostError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.programs import (
     ALWAYS,
@@ -35,14 +31,7 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.programs
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.store import Store
 
 BUNDLE = Bundle.from_directory(Path(__file__).resolve().parents[2] / "bpf")
-SOURCES = {
-    trees.SOURCE: trees.FUNCTIONS,
-    syscall_probe.SOURCE: syscall_probe.FUNCTIONS,
-    tracepoint_probe.COUNTER_SOURCE: tracepoint_probe.FUNCTIONS,
-    tracepoint_probe.CAPTURE_SOURCE: tracepoint_probe.FUNCTIONS,
-    function_probe.SOURCE: function_probe.FUNCTIONS,
-}
-NEW = {"raw_counter.c": ("on_event",)}
+NEW = ["raw_counter.c"]
 
 
 def compiled(functions: tuple[str, ...]) -> Object:
@@ -72,7 +61,7 @@ def compiles(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_bytecode_is_there_and_of_these_texts(source: str) -> None:
-    found, why = bytecode.carried(BUNDLE, source, SOURCES[source])
+    found, why = bytecode.carried(BUNDLE, source)
     assert (found is not None, why) == (True, ""), "run scripts/bytecode after a change of bpf/"
 
 
@@ -114,7 +103,7 @@ def test_a_changed_text_is_compiled_and_not_its_old_bytecode_used(tmp_path: Path
 
 def test_a_header_that_changed_makes_the_bytecode_of_its_programs_old() -> None:
     bundle = changed(count_and_sample__h=BUNDLE.files["count_and_sample.h"] + "\n")
-    assert "another text" in bytecode.carried(bundle, "syscall.c", syscall_probe.FUNCTIONS)[1]
+    assert "another text" in bytecode.carried(bundle, "syscall.c")[1]
 
 
 def spoil(**changes: Any) -> Bundle:

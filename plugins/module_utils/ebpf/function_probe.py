@@ -24,7 +24,7 @@ from .loader import Load, LoadedObject
 from .refusals import explain_refusal
 from .request import ProgramRequest
 
-SOURCE, FUNCTIONS = "function.c", ("on_entry", "on_return")
+SOURCE = "function.c"
 _IN_FLIGHT_SHOWN = 20
 _SURELY_OVER = 10**9  # nanoseconds; reading what was counted takes less
 _FEWEST_CALLS, _MOST_CALLS = 1024, 16384  # calls under way that there is room for
@@ -57,9 +57,9 @@ class FunctionProbe:
         """Entries of the maps whose number depends on the request and the host."""
         return {"in_flight": _calls_under_way() if self._target.at_return else 1}
 
-    def sources(self) -> dict[str, tuple[str, ...]]:
-        """The program texts that are needed, and the functions in each."""
-        return {SOURCE: FUNCTIONS}
+    def sources(self) -> tuple[str, ...]:
+        """The program texts that are needed."""
+        return (SOURCE,)
 
     def attach(self, load: Load, head: layout.PlanHead) -> None:
         """Writes the plan and attaches. Raises HostError, OSError."""

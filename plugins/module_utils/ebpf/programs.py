@@ -10,12 +10,12 @@ there is none, the compiler, if this host may use it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Callable, Optional
 
 from . import bytecode
 from .bundle import Bundle
-from .bytecode import Object
+from .bytecode import SOURCES, Object
 from .errors import HostError
 from .store import Store
 
@@ -33,20 +33,19 @@ class Programs:
         self._store = store or Store()
         self._ready: dict[str, Object] = {}
 
-    def provide(
-        self, needed: Mapping[str, tuple[str, ...]], stop: Optional[threading.Event] = None
-    ) -> dict[str, Object]:
-        """The objects of some sources; `needed`: the functions of each. Raises HostError."""
+    def provide(self, needed: Iterable[str], stop: Optional[threading.Event] = None) -> dict[str, Object]:
+        """The objects of some sources, by source. Raises HostError."""
+        needed = list(needed)
         missing: dict[str, str] = {}
-        for source, functions in needed.items():
+        for source in needed:
             if source not in self._ready:
-                carried, why = bytecode.carried(self._bundle, source, functions)
+                carried, why = bytecode.carried(self._bundle, source)
                 if carried is None or self._choice == ALWAYS:
                     missing[source] = why
                 else:
                     self._ready[source] = carried
         if missing:
-            self._ready.update(self._compiled({source: needed[source] for source in missing}, missing, stop))
+            self._ready.update(self._compiled(missing, stop))
         return {source: self._ready[source] for source in needed}
 
     def layouts(self, text: str, compile_it: Callable[[], str]) -> str:
@@ -63,9 +62,8 @@ class Programs:
         self._store.write(key, said)
         return said
 
-    def _compiled(
-        self, needed: Mapping[str, tuple[str, ...]], why: Mapping[str, str], stop: Optional[threading.Event]
-    ) -> dict[str, Object]:
+    def _compiled(self, why: Mapping[str, str], stop: Optional[threading.Event]) -> dict[str, Object]:
+        """The objects of some sources; `why`: why the bytecode of each is not used."""
         if self._choice == NEVER:
             raise HostError(
                 f"Nothing may be compiled on this host (compiler: {NEVER}), but {next(iter(why.values()))}. Install the"
@@ -73,12 +71,12 @@ class Programs:
             )
         from . import compiler  # with all that starting a process takes: seldom needed
 
-        texts = {source: self._bundle.program(source) for source in needed}
+        texts = {source: self._bundle.program(source) for source in why}
         keys = {source: compiler.key(text) for source, text in texts.items()}
-        found = {source: self._kept(keys[source], functions) for source, functions in needed.items()}
+        found = {source: self._kept(keys[source], SOURCES[source]) for source in why}
         objects = {source: kept for source, kept in found.items() if kept is not None}
-        if len(objects) < len(needed):
-            wanted = {source: (texts[source], needed[source]) for source in needed if source not in objects}
+        if len(objects) < len(why):
+            wanted = {source: (texts[source], SOURCES[source]) for source in why if source not in objects}
             made, _compiler = compiler.compile_programs(wanted, stop)
             for source, compiled in made.items():
                 self._store.write(keys[source], compiled.to_json())

@@ -19,7 +19,7 @@ from .request import ProgramRequest
 from .targets import Syscall, SyscallTarget
 from .tracefs import Field
 
-SOURCE, FUNCTIONS = "syscall.c", ("on_enter", "on_exit")
+SOURCE = "syscall.c"
 _DESCRIBED_CALLS = 8  # with more system calls than this, what arguments point to is not read: it costs too much
 
 
@@ -36,9 +36,9 @@ class SyscallProbe:
         self._head = sampling.plan_head(request, layout.AT_EXIT if target.at_exit else 0)
         self._loaded: Optional[LoadedObject] = None
 
-    def sources(self) -> dict[str, tuple[str, ...]]:
-        """The program texts that are needed, and the functions in each."""
-        return {SOURCE: FUNCTIONS}
+    def sources(self) -> tuple[str, ...]:
+        """The program texts that are needed."""
+        return (SOURCE,)
 
     def sizes(self) -> dict[str, int]:
         """Entries of the maps whose number depends on the request and the host."""

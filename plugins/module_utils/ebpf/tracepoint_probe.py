@@ -20,7 +20,7 @@ from .records import Records, located_bytes
 from .request import ProgramRequest
 from .targets import TracepointTarget
 
-CAPTURE_SOURCE, COUNTER_SOURCE, FUNCTIONS = "tracepoint.c", "raw_counter.c", ("on_event",)
+CAPTURE_SOURCE, COUNTER_SOURCE = "tracepoint.c", "raw_counter.c"
 # Categories whose events fire in interrupts: the current process there is whoever was interrupted.
 _INTERRUPTS = frozenset(("irq", "irq_vectors", "ipi", "timer", "napi", "net", "softirq"))
 
@@ -43,9 +43,9 @@ class TracepointProbe:
         """The plan's shared part, for the size of the sample."""
         return self._head
 
-    def sources(self) -> dict[str, tuple[str, ...]]:
-        """The program texts that are needed, and the functions in each."""
-        return {COUNTER_SOURCE: FUNCTIONS, CAPTURE_SOURCE: FUNCTIONS}
+    def sources(self) -> tuple[str, ...]:
+        """The program texts that are needed."""
+        return (COUNTER_SOURCE, CAPTURE_SOURCE)
 
     def sizes(self) -> dict[str, int]:
         """Entries of the maps whose number depends on the request and the host."""

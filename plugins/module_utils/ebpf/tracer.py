@@ -195,10 +195,8 @@ class Tracer:
         return results
 
     def _provide(self, probes: list[Probe]) -> dict[str, Object]:
-        needed: dict[str, tuple[str, ...]] = {trees.SOURCE: trees.FUNCTIONS}
-        for probe in probes:
-            needed.update(probe.sources())
-        return self._programs.provide(needed, self._stop)
+        needed = {trees.SOURCE, *(source for probe in probes for source in probe.sources())}
+        return self._programs.provide(sorted(needed), self._stop)
 
     def _attach(
         self,

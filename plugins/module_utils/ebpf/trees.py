@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from . import layout, tracefs
-from .bytecode import Object
+from .bytecode import SOURCES, Object
 from .errors import HostError
 from .kernel import Map
 from .loader import LoadedObject
 from .namespace import pid_namespace
 
-SOURCE, FUNCTIONS = "trees.c", ("on_fork", "on_exit", "on_free")
+SOURCE = "trees.c"
 _OWN = 1  # as in bpf/trees.h, like the next
 _IN_NAMESPACE = 1 << 32
 _MOST_TREES = 63  # bits of a value, without that of our own
@@ -55,7 +55,7 @@ class ProcessTrees:
         device, inode = pid_namespace()
         plan = layout.TreesPlan(ns_device=device, ns_inode=inode, child=child, freed=freed)
         self._loaded.maps["plan"].update(struct.pack("=I", 0), bytes(plan))
-        for form, function in zip(formats, FUNCTIONS):
+        for form, function in zip(formats, SOURCES[SOURCE]):
             if form is not None:
                 self._loaded.attach_tracepoint(form.identifier, function)
 
