@@ -4,9 +4,9 @@
 """Compiled programs, as they are kept and carried. Private to the collection.
 
 None of the programs reads a struct of the kernel by a place that the compiler chose, so one bytecode serves every
-kernel, and every little-endian machine of 64 bits (tried on x86_64 alone). It comes with the collection, in `bpf/bytecode/`: for each program a
-JSON object with one instruction a line, which `scripts/bytecode` makes. It holds for the very text that it was made of
-and for no other.
+kernel, and every little-endian machine of 64 bits (tried on x86_64 alone). It comes with the collection, in
+`bpf/bytecode/`: for each program a JSON object with one instruction a line, which `scripts/bytecode` makes. It holds
+for the very text that it was made of and for no other.
 """
 
 from __future__ import annotations
