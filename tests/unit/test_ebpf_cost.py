@@ -57,8 +57,8 @@ class Program:
     def statistics(self) -> tuple[int, int]:
         return int(self._taken * 1e9), int(self._taken * 1e6)
 
-    def take_events(self) -> list[int]:
-        return []
+    def close_events(self) -> None:
+        self.attached = False
 
     def close_links(self) -> None:
         self.attached = False
