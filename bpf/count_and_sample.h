@@ -35,6 +35,7 @@
 #define AT_EXIT 8      /* count returns instead of entries */
 #define ERRORS_ONLY 16 /* count only calls that failed */
 #define COUNT_ONLY 32  /* keep nothing but counts: set while a trace runs that costs too much */
+#define STOPPED 64     /* look at nothing more: set before detaching, which takes the kernel its time */
 
 /* The part of a plan that all ways of attaching share. */
 struct plan_head {
@@ -46,7 +47,7 @@ struct plan_head {
 	u64 ns_inode;
 	u64 least;     /* count only calls that took at least so many nanoseconds */
 	u64 trees;     /* count only processes that are in all of these trees */
-	u32 flags;     /* FILTER_*, AT_EXIT, ERRORS_ONLY, COUNT_ONLY */
+	u32 flags;     /* the bits above */
 	u32 tgid;
 	u32 uid;
 	u32 slices;    /* at most MAX_SLICES */
@@ -133,7 +134,7 @@ static __always_inline int is_in_cgroups(struct plan_head *plan)
 /* Whether the current process is one that the request is about; fills in who it is. */
 static __always_inline int passes(struct plan_head *plan, struct caller *caller)
 {
-	if (!identify(plan, caller))
+	if ((plan->flags & STOPPED) || !identify(plan, caller))
 		return 0;
 	if ((plan->flags & FILTER_TGID) && plan->tgid != caller->shown >> 32)
 		return 0;

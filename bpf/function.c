@@ -584,7 +584,7 @@ int on_return(void *ctx)
 	struct function_plan *wanted = plan.lookup(&zero);
 	u64 address = address_of(ctx), frame = address;
 
-	if (!wanted)
+	if (!wanted || (wanted->head.flags & STOPPED))
 		return 0;
 	if (wanted->context.stack != NO_STACK)
 		frame = word_at(address + wanted->context.stack) - wanted->context.above;

@@ -368,7 +368,7 @@ int on_exit(struct raw_arguments *ctx)
 	struct wanted_syscall *syscall = 0;
 	s64 result = ctx->argument[1];
 
-	if (!wish)
+	if (!wish || (head->flags & STOPPED))
 		return 0;
 	if (event) {
 		number = event->call.number;

@@ -118,6 +118,7 @@ def trace(bundle: Bundle, programs: Programs) -> Trace:
         tracer = Tracer(bundle, own_roots=own, limits=limits, programs=programs)
         # The first event says that everything is attached.
         results = tracer.run(requests, lambda event: during() if event["stage"] == "trace_running" else None)
+        tracer.close()
         return list(results.values())
 
     return run

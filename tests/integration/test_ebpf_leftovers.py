@@ -86,4 +86,5 @@ def test_no_descriptor_is_left_after_a_trace(bundle: Bundle) -> None:
     tracer = Tracer(bundle)
     before = set(os.listdir("/proc/self/fd"))
     tracer.run([program("sched/sched_switch", 1), program("syscalls/sys_enter_openat", 1), program("nothing/here", 1)])
+    tracer.close()
     assert set(os.listdir("/proc/self/fd")) == before

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fixtures import Playbook
 from machines import Reached
-from truth import Perf, counted_events, forget_events
+from truth import Perf
 from workload import gated, hear, process, say
 
 from playbooks import Ansible
@@ -19,7 +19,7 @@ from playbooks import Ansible
 # On the newest, an emulated machine panics now and then when a function is patched that is being called (Oops: int3),
 # with bpftrace's probes as well.
 ONLY_KERNELS = ("5.10", "6.1", "6.12")
-NAME, SECONDS = "thrasher", 25
+NAME, SECONDS, COUNTED = "thrasher", 25, "syscalls:sys_enter_read"
 WORK = """
 zero = os.open('/dev/zero', os.O_RDONLY)
 until = time.monotonic() + 12
@@ -31,7 +31,11 @@ while time.monotonic() < until: os.read(zero, 1)
 def traced(
     machine: Reached, ansible: Ansible, set_up: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[int, dict[str, Any]]:
-    """How often perf saw the function that returns, and the result of the trace."""
+    """How often perf saw the process read, and the result of the trace.
+
+    What perf counts is the system call, which calls the function once: a kprobe in the function itself, that is
+    detached while it is called all the time, is more than an emulated machine bears (6.1 panicked).
+    """
     folder = tmp_path_factory.mktemp("costly")
     wanted = {"name": "reads", "type": "kretprobe", "target": "vfs_read", "filters": {"comm": NAME}}
     trace = {"programs": [{**wanted, "duration": SECONDS}], "max_cpu_share": 0.02}
@@ -43,24 +47,20 @@ def traced(
         },
     ]
     (folder / "play.yml").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
-    events = counted_events(machine, {"reads": {"type": "kprobe", "count": ["vfs_read"]}})
-    try:
-        with (
-            process(machine, gated(NAME, WORK), NAME) as running,
-            contextlib.closing(Perf(machine, "costly", list(events.values()), f"-p {int(hear(running))}")) as perf,
-            Playbook(ansible, str(folder / "play.yml"), {}) as playbook,
-        ):
-            playbook.await_text("tracing 1 probes")
-            say(running, "go")
-            assert hear(running) == "done"
-            counts = perf.stop()
-            printed = playbook.finish()
-            assert playbook.status == 0, printed
-    finally:
-        forget_events(machine)
+    with (
+        process(machine, gated(NAME, WORK), NAME) as running,
+        contextlib.closing(Perf(machine, "costly", [COUNTED], f"-p {int(hear(running))}")) as perf,
+        Playbook(ansible, str(folder / "play.yml"), {}) as playbook,
+    ):
+        playbook.await_text("tracing 1 probes")
+        say(running, "go")
+        assert hear(running) == "done"
+        counts = perf.stop()
+        printed = playbook.finish()
+        assert playbook.status == 0, printed
     (result,) = json.loads((folder / "result.json").read_text())["ebpf_results"].values()
     print(json.dumps({**result, "events": result["events"][:2]}, indent=1))
-    return counts[events["reads"]], result
+    return counts[COUNTED], result
 
 
 def test_it_is_thinned_and_says_so(traced: tuple[int, dict[str, Any]]) -> None:
@@ -77,4 +77,4 @@ def test_what_it_counted_is_true(traced: tuple[int, dict[str, Any]]) -> None:
         assert 0 < seen < counted
         assert result["duration_s"] < SECONDS - 1
     else:
-        assert seen == counted
+        assert seen + result["in_flight"]["count"] == counted  # in the end it waits for a word

@@ -35,12 +35,12 @@ class PlanMap:
 
 
 class Program:
-    """Takes a share of a CPU, another one when it only counts, and nothing when it is detached."""
+    """Takes a share of a CPU, another one when it only counts, and nothing when it is stopped."""
 
     def __init__(self, clock: Clock, whole: float, counting: float) -> None:
         self.maps = {"plan": PlanMap()}
         self._clock, self._shares = clock, (whole, counting)
-        self._at, self._taken, self.attached = clock.now, 0.0, True
+        self._at, self._taken = clock.now, 0.0
 
     @property
     def plan(self) -> layout.TracepointPlan:
@@ -50,18 +50,17 @@ class Program:
     def thinned(self) -> bool:
         return bool(self.plan.head.flags & layout.COUNT_ONLY)
 
+    @property
+    def attached(self) -> bool:
+        """As far as the watch goes: it stops programs, and the tracer detaches them."""
+        return not self.plan.head.flags & layout.STOPPED
+
     def pass_time(self) -> None:
         self._taken += (self._clock.now - self._at) * self._shares[self.thinned] * self.attached
         self._at = self._clock.now
 
     def statistics(self) -> tuple[int, int]:
         return int(self._taken * 1e9), int(self._taken * 1e6)
-
-    def close_events(self) -> None:
-        self.attached = False
-
-    def close_links(self) -> None:
-        self.attached = False
 
 
 @pytest.fixture

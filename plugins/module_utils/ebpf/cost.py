@@ -11,7 +11,6 @@ else. Where counting alone is too much it is detached, and its result says how l
 from __future__ import annotations
 
 import os
-import struct
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -19,7 +18,8 @@ from typing import Any, Callable, Optional
 
 from . import layout, sampling
 from .kernel import Map, enable_statistics
-from .loader import LoadedObject, detach_together
+from .loader import LoadedObject
+from .stopping import open_maps, stop_together
 
 LOOK_SECONDS = 0.5
 _WINDOW = 2.0  # seconds over which a share is averaged
@@ -111,22 +111,22 @@ class CostWatch:
         limit = f"{self._limit * 100:g}% is allowed"
         if probe.thinned is None:
             probe.thinned = now
-            for maps in _open(probe.objects):
-                _thin(maps)
+            for maps in open_maps(probe.objects):
+                sampling.add_flag(maps, layout.COUNT_ONLY)
             probe.reasons.append(
                 f"Its programs took {taken}, and {limit}: from {now - probe.began:.1f} s on, events were only counted"
                 " (in all, by process, by system call). Results, durations and events carried are of the time before."
             )
             return
         probe.detached = now
-        detach_together(probe.objects)
+        stop_together(probe.objects)
         probe.reasons.append(f"Counting alone took {taken}, and {limit}, so it was detached.")
 
     def _nanoseconds(self, probe: _Probe) -> int:
         if self.measures:
             measured = [loaded.statistics() for loaded in probe.objects]
             return sum(min(nanoseconds, runs * _MOST_NANOSECONDS) for nanoseconds, runs in measured)
-        return max(map(_events, _open(probe.objects)), default=0) * _ASSUMED_NANOSECONDS
+        return max(map(_events, open_maps(probe.objects)), default=0) * _ASSUMED_NANOSECONDS
 
     def was_detached(self, index: int) -> bool:
         """Whether the probe is detached already because of what it cost."""
@@ -173,20 +173,6 @@ class CostWatch:
         if self._statistics >= 0:
             os.close(self._statistics)
             self._statistics = -1
-
-
-def _open(objects: list[LoadedObject]) -> list[dict[str, Map]]:
-    """The maps of each object that was not closed for want of something to attach it to."""
-    return [loaded.maps for loaded in objects if loaded.maps["plan"].fd >= 0]
-
-
-def _thin(maps: dict[str, Map]) -> None:
-    """Tells a program, in its plan, to keep nothing but counts. Every plan begins with the same head."""
-    key = struct.pack("=I", 0)
-    plan = bytearray(maps["plan"].values(key)[0])
-    head = layout.PlanHead.from_buffer(plan)
-    head.flags |= layout.COUNT_ONLY
-    maps["plan"].update(key, bytes(plan))
 
 
 def _events(maps: dict[str, Map]) -> int:

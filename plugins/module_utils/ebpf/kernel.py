@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, NannyAPI contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The system calls bpf(2) and perf_event_open(2), as few of their commands as are needed. Private to the collection.
+"""System calls, as few of their commands as are needed: bpf(2), perf_event_open(2), membarrier(2). Private to the
+collection.
 
 Everything that these functions make is a file descriptor of this process, closed on exec, pinned nowhere: when the
 process ends, however it ends, the kernel detaches and frees it. Layouts: include/uapi/linux/bpf.h and
@@ -19,6 +20,7 @@ import platform
 import re
 import resource
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +28,9 @@ from typing import Optional
 
 from .errors import HostError
 
-# Numbers of the two system calls by machine; sources: arch/x86/entry/syscalls/syscall_64.tbl and
-# include/uapi/asm-generic/unistd.h.
-_NUMBERS = {"x86_64": (321, 298), "aarch64": (280, 241)}
+# Numbers of bpf(2), perf_event_open(2) and membarrier(2) by machine; sources:
+# arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h.
+_NUMBERS = {"x86_64": (321, 298, 324), "aarch64": (280, 241, 283)}
 
 _MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT_KEY, _PROG_LOAD = range(6)
 _GET_INFO_BY_FD, _RAW_TRACEPOINT_OPEN, _ENABLE_STATS = 15, 17, 32
@@ -46,6 +48,10 @@ _PERF_ATTR_BYTES = 112  # PERF_ATTR_SIZE_VER5, known to every kernel from 4.1
 _PERF_FLAG_FD_CLOEXEC = 8
 _PERF_IOC_SET_BPF = 0x40042408
 
+_MEMBARRIER_GLOBAL = 1
+# A program that runs on another CPU finishes within this, where the kernel does not say when.
+_SETTLE_SECONDS = 0.01
+
 _LOG_BYTES = 1 << 20
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -62,7 +68,7 @@ class MapDefinition:
     flags: int
 
 
-def _numbers() -> tuple[int, int]:
+def _numbers() -> tuple[int, int, int]:
     machine = platform.machine()
     if machine not in _NUMBERS:
         raise HostError(
@@ -103,6 +109,16 @@ def explain(error: OSError, action: str) -> HostError:
     elif code == errno.ENOMEM:
         hint = " The host is short of memory, or the limit for locked memory (ulimit -l) is too low."
     return HostError(f"The kernel refused to {action}: {os.strerror(code)} ({errno.errorcode.get(code, code)}).{hint}")
+
+
+def await_running_programs() -> None:
+    """Returns when every program that runs now has ended.
+
+    Programs run within a read-side section of RCU, and this command of membarrier(2) waits for all of those (its manual
+    page does not promise that, kernel/sched/membarrier.c does it). It is refused where CPUs run without a tick.
+    """
+    if _libc.syscall(_numbers()[2], _MEMBARRIER_GLOBAL, 0, 0):
+        time.sleep(_SETTLE_SECONDS)
 
 
 def raise_memory_lock_limit() -> None:

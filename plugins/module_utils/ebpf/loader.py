@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import os
 import struct
-import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Callable, Optional
 
@@ -31,7 +30,7 @@ class LoadedObject:
         """`shared`: maps by name that already exist; `sizes`: numbers of entries that are known only now."""
         self._compiled = compiled
         self._links: list[int] = []
-        self._events: list[int] = []  # perf events: closing one waits until the kernel is done with it
+        self._events: list[int] = []  # perf events
         self._programs: dict[str, int] = {}
         self._owned: list[Map] = []
         self.maps: dict[str, Map] = {}
@@ -82,23 +81,12 @@ class LoadedObject:
         measured = [kernel.program_statistics(program) for program in self._programs.values()]
         return sum(nanoseconds for nanoseconds, _runs in measured), sum(runs for _nanoseconds, runs in measured)
 
-    def detach(self) -> None:
-        """Stops all events; the maps stay readable."""
-        detach_together([self])
-
-    def close_events(self) -> None:
-        """Stops what is attached by perf events, and waits for the kernel."""
+    def unload(self) -> None:
+        """Detaches, and frees the programs; the maps stay. The kernel may take a tenth of a second for it."""
         while self._events:
             os.close(self._events.pop())
-
-    def close_links(self) -> None:
-        """Stops what is attached in other ways, at once."""
         while self._links:
             os.close(self._links.pop())
-
-    def unload(self) -> None:
-        """Detaches, and frees the programs; the maps stay."""
-        self.detach()
         while self._programs:
             os.close(self._programs.popitem()[1])
 
@@ -116,29 +104,6 @@ class LoadedObject:
                 name = self._compiled.maps[index].name
                 struct.pack_into("<i", result, start + 4, self.maps[name].fd)
         return bytes(result)
-
-
-def detach_together(objects: Iterable[LoadedObject]) -> None:
-    """Stops all events of some objects, and returns when none comes any more.
-
-    What captures is attached by a perf event and what counts is not, so what counts goes last: nothing is captured
-    that is not counted. Within an object what was attached last goes first: entries before returns. Closing a perf
-    event waits in the kernel, up to a tenth of a second, so objects wait side by side.
-    """
-    objects = list(objects)
-    closing = [threading.Thread(target=loaded.close_events) for loaded in objects]
-    started = []
-    try:
-        for thread in closing:
-            thread.start()
-            started.append(thread)
-    except RuntimeError:  # the host has no room for another thread
-        for loaded in objects[len(started) :]:
-            loaded.close_events()
-    for thread in started:
-        thread.join()
-    for loaded in reversed(objects):
-        loaded.close_links()
 
 
 # Gives the maps and programs of a source, for a probe to attach, with numbers of entries that only the probe knows.

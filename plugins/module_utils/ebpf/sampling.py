@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import struct
 import time
 from typing import Any, Callable, Optional, Union
@@ -74,11 +73,16 @@ def write_plan(maps: dict[str, Map], plan: Any) -> None:
 
 def begin_window(maps: dict[str, Map], now: int) -> None:
     """Lets the sample's slices begin now, in nanoseconds of the monotonic clock; what came before is in the first."""
-    size = ctypes.sizeof(layout.PlanHead)
-    plan = maps["plan"].values(_ZERO)[0]
-    head = layout.PlanHead.from_buffer_copy(plan[:size])
-    head.started = now
-    maps["plan"].update(_ZERO, bytes(head) + plan[size:])
+    plan = bytearray(maps["plan"].values(_ZERO)[0])
+    layout.PlanHead.from_buffer(plan).started = now
+    maps["plan"].update(_ZERO, bytes(plan))
+
+
+def add_flag(maps: dict[str, Map], flag: int) -> None:
+    """Tells a program something while it runs: layout.COUNT_ONLY, layout.STOPPED."""
+    plan = bytearray(maps["plan"].values(_ZERO)[0])
+    layout.PlanHead.from_buffer(plan).flags |= flag
+    maps["plan"].update(_ZERO, bytes(plan))
 
 
 def is_thinned(maps: dict[str, Map]) -> bool:

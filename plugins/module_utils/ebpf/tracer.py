@@ -23,12 +23,13 @@ from .bundle import Bundle
 from .bytecode import Object
 from .cost import LOOK_SECONDS, CostWatch
 from .errors import EbpfError, HostError
-from .loader import LoadedObject, detach_together
+from .loader import LoadedObject
 from .memory import MapBudget
 from .namespace import pid_namespace
 from .programs import Programs
 from .request import MAX_SECONDS, ProgramRequest, parse_request
 from .scope import Scope, find_scope
+from .stopping import Closer, open_maps, stop_together
 from .summary import summarise
 from .syscall_probe import SyscallProbe
 from .targets import SyscallTarget, Target, Targets, TracepointTarget
@@ -45,8 +46,6 @@ Probe = Union[SyscallProbe, TracepointProbe, "FunctionProbe"]
 # What may go wrong with one program costs that program, not the round: the kernel refuses, a file of /proc is not as it
 # was, a structure is not as it should be.
 _UNFORESEEN = (EbpfError, OSError, ValueError, LookupError, ArithmeticError, struct.error)
-# A program that runs on another CPU while its probe is detached finishes within this: then the counts stand still.
-_SETTLE_SECONDS = 0.01
 _IN_A_NAMESPACE = (
     "This ran in a PID namespace (a container): only its own processes are counted, under the pids they have in it."
 )
@@ -81,9 +80,10 @@ class _Running:
     began: float
     ends: float
 
-    def close(self) -> None:
-        for loaded in self.objects:
-            loaded.close()
+    def release(self) -> list[LoadedObject]:
+        """Gives the objects away, for somebody else to close."""
+        objects, self.objects = self.objects, []
+        return objects
 
 
 class Tracer:
@@ -107,6 +107,7 @@ class Tracer:
         self._targets: Optional[Targets] = None
         self._types: Optional[FunctionTypes] = None
         self._keys: set[str] = set()
+        self._closer = Closer()
 
     def check(self, programs: list[Any]) -> list[str]:
         """Sentences that say why programs cannot be traced as asked, each once. Attaches nothing."""
@@ -119,7 +120,8 @@ class Tracer:
     def run(self, programs: list[Any], progress: Optional[Progress] = None) -> dict[str, dict[str, Any]]:
         """Traces all programs and gives the protocol's `ebpf_results`, in the order of the request.
 
-        Never raises for what a program asks or the host refuses: that is a result with an `error`.
+        Never raises for what a program asks or the host refuses: that is a result with an `error`. Programs that have
+        stopped are detached beside what follows; `close` waits for that, and so does the end of the process.
         """
         results: dict[int, dict[str, Any]] = {}
         probes: list[tuple[int, ProgramRequest, Probe]] = []
@@ -134,6 +136,10 @@ class Tracer:
         if probes:
             results.update(self._trace(probes, progress or (lambda event: None)))
         return {self._key(results[index]): results[index] for index in sorted(results)}
+
+    def close(self) -> None:
+        """Returns when all is detached and freed."""
+        self._closer.join()
 
     def _prepared(self, program: Any) -> tuple[ProgramRequest, Probe] | EbpfError:
         try:
@@ -187,8 +193,7 @@ class Tracer:
                 progress({"stage": "trace_running", "text": f"tracing {len(running)} probes for up to {longest:g} s"})
             self._wait(running, results, followed, watch, progress)
         finally:
-            for one in running:
-                one.close()
+            self._closer.take([loaded for one in running for loaded in one.release()])
             if followed is not None:
                 followed.close()
             watch.close()
@@ -249,10 +254,12 @@ class Tracer:
                 with contextlib.suppress(EbpfError, OSError):  # what it costs is not known, then, and the trace goes on
                     watch.look()
                 over = [one for one in left if watch.was_detached(one.index)]
-            covered = self._detached(over, watch)
+            if over:
+                covered = {one.index: watch.ended(one.index) - one.began for one in over}
+                stop_together([loaded for one in over for loaded in one.objects])
             for one in over:
                 results[one.index] = self._read(one, covered[one.index], followed, watch)
-                one.close()
+                self._closer.take(one.release())
                 if stopped:
                     results[one.index].setdefault("notes", []).append("The trace was stopped before its time.")
                 count = results[one.index]["event_count"]
@@ -260,15 +267,7 @@ class Tracer:
                 progress({"stage": "program_done", "text": text})
             left = [one for one in left if one.index not in results]
 
-    @staticmethod
-    def _detached(over: list[_Running], watch: CostWatch) -> dict[int, float]:
-        """For how many seconds probes were attached, which they no longer are; by index."""
-        covered = {one.index: watch.ended(one.index) - one.began for one in over}
-        detach_together(loaded for one in over for loaded in one.objects)
-        return covered
-
     def _read(self, one: _Running, seconds: float, followed: ProcessTrees, watch: CostWatch) -> dict[str, Any]:
-        time.sleep(_SETTLE_SECONDS)
         request = one.request
         result: dict[str, Any] = {"program_name": request.name}
         try:
@@ -316,9 +315,8 @@ def _begin_together(running: list[_Running]) -> None:
     now, now_ns = time.monotonic(), time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     for one in running:
         one.ends = now + one.request.duration
-        for loaded in one.objects:
-            if loaded.maps["plan"].fd >= 0:  # what had nothing to attach to was closed
-                sampling.begin_window(loaded.maps, now_ns)
+        for maps in open_maps(one.objects):
+            sampling.begin_window(maps, now_ns)
 
 
 def _sentence(error: Exception, target: str = "") -> str:
