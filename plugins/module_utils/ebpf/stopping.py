@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from typing import Protocol
 
 from . import kernel, layout, sampling
 from .errors import EbpfError
@@ -37,14 +38,20 @@ def stop_together(objects: Iterable[LoadedObject]) -> None:
     kernel.await_running_programs()
 
 
+class Closeable(Protocol):
+    """What holds something of the kernel."""
+
+    def close(self) -> None: ...
+
+
 class Closer:
-    """Closes objects in a thread of its own."""
+    """Closes what holds something of the kernel, in threads of its own."""
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
 
-    def take(self, objects: Iterable[LoadedObject]) -> None:
-        """Closes the objects, sooner or later; nobody else may."""
+    def take(self, objects: Iterable[Closeable]) -> None:
+        """Closes the objects, in their order, sooner or later; nobody else may."""
         taken = list(objects)
         if not taken:
             return
@@ -64,6 +71,6 @@ class Closer:
             thread.join()
 
 
-def _close(objects: list[LoadedObject]) -> None:
-    for loaded in objects:
-        loaded.close()
+def _close(objects: list[Closeable]) -> None:
+    for one in objects:
+        one.close()

@@ -29,7 +29,7 @@ from .namespace import pid_namespace
 from .programs import Programs
 from .request import MAX_SECONDS, ProgramRequest, parse_request
 from .scope import Scope, find_scope
-from .stopping import Closer, open_maps, stop_together
+from .stopping import Closeable, Closer, open_maps, stop_together
 from .summary import summarise
 from .syscall_probe import SyscallProbe
 from .targets import SyscallTarget, Target, Targets, TracepointTarget
@@ -193,9 +193,8 @@ class Tracer:
                 progress({"stage": "trace_running", "text": f"tracing {len(running)} probes for up to {longest:g} s"})
             self._wait(running, results, followed, watch, progress)
         finally:
-            self._closer.take([loaded for one in running for loaded in one.release()])
-            if followed is not None:
-                followed.close()
+            held: list[Closeable] = [loaded for one in running for loaded in one.release()]
+            self._closer.take([*held, followed] if followed is not None else held)
             watch.close()
         return results
 
