@@ -107,16 +107,18 @@ static __always_inline void count_failure(struct failure_key *key, struct call *
 
 static __always_inline void count_latency(u64 duration)
 {
-	u32 power = 0, step, index, zero = 0;
+	u32 step, index, zero = 0;
 	struct latencies *durations = latency.lookup(&zero);
-	u64 rest = duration;
+	u64 rest = duration, power = 0;
 
+	/* Without branches, of which the verifier would follow each: the top bit of x | -x is whether x is not 0. */
 #pragma unroll
 	for (step = 32; step; step >>= 1) {
-		if (rest >> step) {
-			power += step;
-			rest >>= step;
-		}
+		u64 above = rest >> step, taken = (above | -above) >> 63;
+
+		taken *= step;
+		power += taken;
+		rest >>= taken;
 	}
 	index = power * LATENCY_STEPS;
 	if (power >= 2)
