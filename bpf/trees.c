@@ -2,7 +2,8 @@
 /*
  * Keeps the map `trees`: a child belongs to the trees of whoever forked it, from before it first runs.
  *
- * Attached to sched/sched_process_fork, sched_process_exit and sched_process_free. A thread is entered as well: no
+ * Attached to sched/sched_process_fork and, where they are needed, sched_process_exit (the host is a PID namespace) and
+ * sched_process_free (more than the diagnosis itself is followed). A thread is entered as well: no
  * thread group has its number while it lives. A group leaves when its leader is freed, not when its leader exits: the
  * other threads may go on, and one of them may exec and become the leader.
  */

@@ -194,8 +194,7 @@ class Tracer:
             self._wait(running, results, followed, watch, progress)
         finally:
             held: list[Closeable] = [loaded for one in running for loaded in one.release()]
-            self._closer.take([*held, followed] if followed is not None else held)
-            watch.close()
+            self._closer.take([*held, *([followed] if followed is not None else []), watch])
         return results
 
     def _provide(self, probes: list[Probe]) -> dict[str, Object]:

@@ -4,7 +4,8 @@
 """Which processes descend from which, followed in the kernel. Private to the collection.
 
 A tree is the diagnosis itself, or what a request follows. Programs on fork and exit keep the map, so that a child
-belongs to its parent's trees before it does anything.
+belongs to its parent's trees before it does anything. Each takes the kernel a twentieth of a second to detach, so only
+those are attached that are needed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .loader import LoadedObject
 from .namespace import pid_namespace
 
 SOURCE = "trees.c"
+_FORK, _EXIT, _FREE = range(3)  # its functions
 _OWN = 1  # as in bpf/trees.h, like the next
 _IN_NAMESPACE = 1 << 32
 _MOST_TREES = 63  # bits of a value, without that of our own
@@ -38,6 +40,8 @@ class ProcessTrees:
         self.map = Map(definition)
         self.note: Optional[str] = None
         self._loaded: Optional[LoadedObject] = None
+        self._formats: list[Optional[tracefs.Format]] = []
+        self._attached: set[int] = set()
         self._given = 0
         try:
             self._watch(compiled)
@@ -46,18 +50,24 @@ class ProcessTrees:
             raise
 
     def _watch(self, compiled: Object) -> None:
-        formats = [tracefs.read_format("sched", f"sched_process_{what}") for what in ("fork", "exit", "free")]
-        child, freed = _offset(formats[0], "child_pid"), _offset(formats[2], "pid")
-        if child is None or freed is None or formats[1] is None:
+        self._formats = [tracefs.read_format("sched", f"sched_process_{what}") for what in ("fork", "exit", "free")]
+        child, freed = _offset(self._formats[0], "child_pid"), _offset(self._formats[2], "pid")
+        if child is None or freed is None or self._formats[1] is None:
             self.note = "This kernel has no sched/sched_process_fork: new processes of the diagnosis count as others."
             return
         self._loaded = LoadedObject(compiled, {"trees": self.map}, {})
         device, inode = pid_namespace()
         plan = layout.TreesPlan(ns_device=device, ns_inode=inode, child=child, freed=freed)
         self._loaded.maps["plan"].update(struct.pack("=I", 0), bytes(plan))
-        for form, function in zip(formats, SOURCES[SOURCE]):
-            if form is not None:
-                self._loaded.attach_tracepoint(form.identifier, function)
+        self._attach(_FORK)
+        if inode:
+            self._attach(_EXIT)  # enters a process by the kernel's ids, which are not known before
+
+    def _attach(self, which: int) -> None:
+        form = self._formats[which]
+        if self._loaded is not None and form is not None and which not in self._attached:
+            self._loaded.attach_tracepoint(form.identifier, SOURCES[SOURCE][which])
+            self._attached.add(which)
 
     def own(self, roots: Iterable[int]) -> None:
         """Enters the pids whose descendants, and they themselves, are the diagnosis's own. Raises HostError."""
@@ -65,9 +75,12 @@ class ProcessTrees:
         self._enter(_OWN, lambda: descendants(chosen))
 
     def follow(self, members: Callable[[], set[int]]) -> int:
-        """A new tree, as its bit; `members`: lists the pids that belong to it now. Raises HostError."""
+        """A new tree, as its bit; `members`: lists the pids that belong to it now. Raises HostError, OSError."""
         if self._loaded is None or self._given >= _MOST_TREES:
             raise HostError("This kernel does not tell of new processes (sched/sched_process_fork): filter by pid.")
+        # Those of the diagnosis itself are so few that the map has room for the dead as well; whoever bears the number
+        # of one of them next is entered, or taken out, at its fork.
+        self._attach(_FREE)
         self._given += 1
         bit = _OWN << self._given
         self._enter(bit, members)
