@@ -4,12 +4,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import errno
-import platform
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,9 +18,6 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.programs
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import TraceLimits, Tracer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-_BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
-_PROG_GET_NEXT_ID = 11
 
 Trace = Callable[..., list[dict[str, Any]]]
 
@@ -127,26 +120,6 @@ def trace(bundle: Bundle, programs: Programs) -> Trace:
 def program(target: str, duration: float = 2, **filters: Any) -> dict[str, Any]:
     """A request for a tracepoint."""
     return {"name": "test", "type": "tracepoint", "target": target, "duration": duration, "filters": filters}
-
-
-def await_true(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Returns when the condition holds; fails where it does not within the time."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.1)
-
-
-def loaded_programs() -> set[int]:
-    """Ids of all eBPF programs in the kernel (bpf(2), BPF_PROG_GET_NEXT_ID)."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    found: set[int] = set()
-    attributes = (ctypes.c_uint32 * 32)()
-    while libc.syscall(_BPF, _PROG_GET_NEXT_ID, ctypes.byref(attributes), ctypes.sizeof(attributes)) == 0:
-        found.add(attributes[1])
-        attributes[0] = attributes[1]
-    assert ctypes.get_errno() == errno.ENOENT, errno.errorcode[ctypes.get_errno()]
-    return found
 
 
 @pytest.fixture(scope="session")

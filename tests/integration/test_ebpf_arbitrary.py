@@ -8,8 +8,9 @@ import time
 from typing import Any
 
 from arbitrary_programs import judge, not_sentences, programs, valid_programs
-from conftest import Trace, await_true, loaded_programs
+from conftest import Trace
 from hypothesis import HealthCheck, given, settings
+from kernel_state import await_true, loaded_programs
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import Tracer

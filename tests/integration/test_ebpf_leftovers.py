@@ -13,7 +13,8 @@ import time
 from typing import Any
 
 import pytest
-from conftest import REPOSITORY, loaded_programs, program
+from conftest import REPOSITORY, program
+from kernel_state import loaded_programs
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import Tracer

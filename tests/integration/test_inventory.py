@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import await_true, loaded_programs
 from hosts import Host, inventory, make_keys
+from kernel_state import await_true, loaded_programs
 
 from playbooks import Ansible
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-from conftest import REPOSITORY, await_true, loaded_programs
+from conftest import REPOSITORY
+from kernel_state import await_true, loaded_programs
 
 from playbooks import Ansible
 

@@ -98,6 +98,7 @@ def begin(tracer: Tracer, programs: list[Any], says: Callable[[str], None]) -> i
         results = tracer.run(programs, lambda event: says(event["stage"]))
         errors = [result["error"] for result in results.values() if "error" in result]
         says("error" if errors else "ended")
+        tracer.close()
         time.sleep(60)
     except Exception as error:
         says(f"error {error!r}")
@@ -115,6 +116,7 @@ def main() -> None:
         begun = time.monotonic()
         for result in tracer.run(programs).values():
             assert "error" not in result, result["error"]
+        tracer.close()
         whole = time.monotonic() - begun
     before = state()
     moments: Counter[str] = Counter()

@@ -10,6 +10,7 @@ from typing import Any
 from arbitrary_programs import judge, not_sentences, programs, valid_programs
 from conftest import REPOSITORY
 from hypothesis import HealthCheck, given, settings
+from kernel_state import await_true, loaded_programs
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import TraceLimits, Tracer
@@ -27,6 +28,7 @@ def test_a_hundred_thousand_arbitrary_programs_are_taken_or_refused_in_a_sentenc
 def test_a_thousand_programs_drawn_at_random_attach_and_end() -> None:
     seed = time.time_ns()
     print("seed", seed)
+    before = loaded_programs()
     drawn = valid_programs(ATTACHED, seed)
     traced, slowest = 0, 0.0
     for first in range(0, ATTACHED, AT_ONCE):
@@ -36,5 +38,7 @@ def test_a_thousand_programs_drawn_at_random_attach_and_end() -> None:
         for result in results.values():
             judge(result)
             traced += "error" not in result
+    TRACER.close()
+    await_true(lambda: loaded_programs() <= before)
     print(f"{traced} of {ATTACHED} were traced; the slowest round took {slowest:.1f} s")
     assert traced > ATTACHED * 0.9
