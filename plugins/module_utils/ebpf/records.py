@@ -13,7 +13,6 @@ import fnmatch
 import ipaddress
 import os
 import sys
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Optional
 
@@ -199,6 +198,8 @@ def _array(field: Field, raw: bytes, printed: str) -> Any:
     if printed.startswith("pM") and len(raw) == 6:
         return raw.hex(":")
     if printed.startswith("pU") and len(raw) == 16:
+        import uuid  # rarely needed, and it loads much
+
         return str(uuid.UUID(bytes=raw))
     return raw.hex()
 

@@ -14,13 +14,16 @@ import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from . import layout
-from .cgroups import Cgroup, Cgroups
 from .errors import HostError
 from .kernel import Map
 from .request import Filters
 from .trees import ProcessTrees, descendants
+
+if TYPE_CHECKING:
+    from .cgroups import Cgroup
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ def find_scope(filters: Filters) -> Scope:
     roots = (filters.pid,) if filters.pid is not None and filters.children else ()
     found: list[Cgroup] = []
     if filters.cgroup is not None or filters.unit is not None or filters.container is not None:
+        from .cgroups import Cgroups  # of which a request without such a filter needs nothing
+
         cgroups = Cgroups()
         if filters.cgroup is not None:
             by_id = isinstance(filters.cgroup, int)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import platform
 from dataclasses import dataclass
@@ -126,6 +125,8 @@ class Targets:
         return f" The closest names are {', '.join(distinct)}." if distinct else " No name comes close."
 
     def _close_events(self, target: str) -> list[str]:
+        import difflib  # needed only where something is wrong
+
         listed = self.listed()
         event = target.rpartition("/")[2]
         same_event = [name for name in listed if name.rpartition("/")[2] == event]
