@@ -48,13 +48,11 @@ class Follower:
         self._read = 0
         self._rest = b""
 
-    def create(self, folder: Optional[str]) -> Optional[str]:
-        """Makes the file and gives its path, or None where progress cannot be followed."""
+    def place(self, folder: Optional[str]) -> Optional[str]:
+        """The path of the file that the module is to make, or None where progress cannot be followed."""
         if not folder or not can_be_followed(self._connection):
             return None
-        path = f"{folder.rstrip('/')}/progress"
-        status, _output, _errors = self._connection.exec_command(f": > {shlex.quote(path)}", sudoable=False)
-        return path if status == 0 else None
+        return f"{folder.rstrip('/')}/progress"
 
     @contextmanager
     def following(self, path: Optional[str]) -> Iterator[None]:

@@ -53,7 +53,7 @@ class TracingAction(ActionBase):
             self._connection, lambda event: self._show(event, task_vars), follower.interval(forks)
         )
         wanted = not in_background and self._progress_wanted(task_vars)
-        path = following.create(self._connection._shell.tmpdir) if wanted else None
+        path = following.place(self._connection._shell.tmpdir) if wanted else None
         if path:
             arguments["_progress"] = path
         try:

@@ -55,15 +55,25 @@ def test_a_record_is_whole_and_for_its_owner_only_and_the_oldest_go(tmp_path: Pa
     assert stat.S_IMODE(newest.stat().st_mode) == 0o600
 
 
-def test_progress_goes_to_a_file_that_is_there_and_nowhere_else(tmp_path: Path) -> None:
+def test_progress_goes_to_a_file_of_its_own_that_the_connections_user_can_read(tmp_path: Path) -> None:
     path = tmp_path / "progress"
-    ProgressFile(str(path))({"stage": "x", "text": "lost"})
-    assert not path.exists()
-    path.touch()
-    progress = ProgressFile(str(path))
+    before = os.umask(0o077)
+    try:
+        progress = ProgressFile(str(path))
+    finally:
+        os.umask(before)
     progress({"stage": "round_started", "text": "Round 1"})
     progress({"stage": "ended", "text": "done"})
     assert [json.loads(line)["text"] for line in path.read_text().splitlines()] == ["Round 1", "done"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_progress_is_not_written_to_what_is_there_already(tmp_path: Path) -> None:
+    path = tmp_path / "progress"
+    path.write_text("mine")
+    ProgressFile(str(path))({"stage": "x", "text": "y"})
+    ProgressFile(str(tmp_path / "no folder" / "progress"))({"stage": "x", "text": "y"})
+    assert path.read_text() == "mine"
 
 
 def test_progress_does_not_follow_a_link(tmp_path: Path) -> None:
