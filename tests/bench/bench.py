@@ -26,12 +26,14 @@ from table import Row, alone, compared, shown, write
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.policy import Policy
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.runner import Limits
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bytecode import for_host
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import Tracer
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.evidence.collector import Collector
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "reports" / "bench.json"
 TRACED = [sys.executable, str(Path(__file__).with_name("traced.py"))]
+PEAK = [sys.executable, "-S", "-E", str(Path(__file__).with_name("peak.py"))]
 FOUR = ["sched/sched_process_exec", "block/block_rq_issue", "sock/inet_sock_set_state", "syscalls/sys_enter_openat"]
 DD = ["dd", "if=/dev/zero", "of=/dev/null", "bs=1", "count=1000000", "status=none"]
 CALLS = 3_000_000
@@ -45,8 +47,16 @@ def requests(targets: list[str], seconds: int = 60, **filters: Any) -> str:
     )
 
 
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT / ".cache" / "src"), **more}
+def sent(without: str = "") -> str:
+    """What a host is sent; `without`: bytecode that is missing, so that the host has to compile it."""
+    whole = Bundle.from_directory(ROOT / "bpf")
+    if without:
+        return Bundle({name: text for name, text in whole.files.items() if name != without}).pack()
+    return for_host(whole, compile_there=False).pack()
+
+
+def environment(bundle: str = "") -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT / ".cache" / "src"), "BENCH_BUNDLE": bundle or sent()}
 
 
 def started(*arguments: str) -> subprocess.Popen[str]:
@@ -55,17 +65,17 @@ def started(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen([*TRACED, *arguments], stdin=pipe, stdout=pipe, text=True, env=environment())
 
 
-def one_attach(**more: str) -> tuple[float, float]:
-    """Seconds from the start of a process of ours to four probes attached, and its peak memory in KiB."""
+def one_attach(environment: dict[str, str]) -> float:
+    """Seconds from the start of a process of ours to four probes attached."""
     began = time.time()
     command = [*TRACED, "once", "needed", requests(FOUR)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(**more)) as process:
-        assert process.stdout is not None
-        attached = float(process.stdout.readline())
-        return attached - began, ended(process)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        attached = float(process.communicate()[0])
+    assert process.returncode == 0
+    return attached - began
 
 
-def one_attach_of_bpftrace() -> tuple[float, float]:
+def one_attach_of_bpftrace() -> float:
     """The same of bpftrace."""
     began = time.time()
     with subprocess.Popen(peers.attaching(FOUR), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as peer:
@@ -73,36 +83,39 @@ def one_attach_of_bpftrace() -> tuple[float, float]:
         while peer.stdout.readline() != "attached\n":
             assert peer.poll() is None, "bpftrace ended without having attached"
         attached = time.time()
-        return attached - began, ended(peer)
+        peer.communicate()
+    assert peer.returncode == 0
+    return attached - began
 
 
-def ended(process: subprocess.Popen[str]) -> float:
-    """The peak memory, in KiB, of a process that ends."""
-    assert process.stdout is not None
-    process.stdout.read()
-    _pid, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, f"{process.args} ended with {process.returncode}"
-    return used.ru_maxrss
+def peak(command: list[str]) -> float:
+    """The peak memory of a command, in KiB."""
+    ran = subprocess.run(
+        [*PEAK, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment(), check=True
+    )
+    return float(ran.stdout.splitlines()[-1])
 
 
 def attach_warm(rounds: int) -> Row:
-    pairs = [(one_attach()[0], one_attach_of_bpftrace()[0]) for _round in range(rounds)]
+    with_bytecode = environment()
+    pairs = [(one_attach(with_bytecode), one_attach_of_bpftrace()) for _round in range(rounds)]
     return compared("attach_warm", "s", *split(pairs), "bpftrace", 0.08)
 
 
 def rss_warm(rounds: int) -> Row:
-    pairs = [(one_attach()[1], one_attach_of_bpftrace()[1]) for _round in range(rounds)]
+    once = [*TRACED, "once", "needed", requests(FOUR)]
+    pairs = [(peak(once), peak(peers.attaching(FOUR))) for _round in range(rounds)]
     return compared("rss_warm", "KiB", *split(pairs), "bpftrace", 0.2)
 
 
 def attach_cold(rounds: int) -> Row:
     """BCC must compile the generic tracepoint program; nothing is kept from one round to the next."""
     pairs = []
+    without = environment(sent(without="bytecode/tracepoint.json"))
     for _round in range(rounds):
         with hidden_store():
-            ours = one_attach(BENCH_COMPILES="bytecode/tracepoint.json")[0]
-        pairs.append((ours, one_attach_of_bpftrace()[0]))
+            ours = one_attach(without)
+        pairs.append((ours, one_attach_of_bpftrace()))
     return compared("attach_cold", "s", *split(pairs), "bpftrace", 1.0)
 
 
@@ -126,7 +139,7 @@ def attach_warm_inproc(rounds: int) -> Row:
         for _round in range(rounds + 1):
             process.stdin.write("\n")
             process.stdin.flush()
-            pairs.append((float(process.stdout.readline()), one_attach_of_bpftrace()[0]))
+            pairs.append((float(process.stdout.readline()), one_attach_of_bpftrace()))
         process.stdin.close()
     return compared("attach_warm_inproc", "s", *split(pairs[1:]), "bpftrace", 0.01)
 

@@ -6,6 +6,7 @@
     traced.py serve COMPILER PROGRAMS       for each line of its input: attaches, prints the seconds that took, detaches
     traced.py hold PLAN COMPILER PROGRAMS   attaches, prints a line, traces until its input ends, prints the results
 
+BENCH_BUNDLE in the environment is what an action plugin would send.
 PROGRAMS: a list in JSON, as the protocol has it. PLAN: `whole`, or `count` for programs that only count.
 """
 
@@ -17,24 +18,13 @@ import sys
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bytecode import for_host
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.programs import Programs
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import TraceLimits, Tracer
 
 LIMITS = TraceLimits(cpu_share=0, seconds=300, programs=16)
-
-
-def bundle() -> Bundle:
-    """What the action plugin would send; without the bytecode of what the environment's BENCH_COMPILES names."""
-    whole = Bundle.from_directory(Path(__file__).resolve().parents[2] / "bpf")
-    left = os.environ.get("BENCH_COMPILES", "")
-    if left:
-        return Bundle({name: text for name, text in whole.files.items() if name != left})
-    return for_host(whole, compile_there=False)
 
 
 def attach_and_stop(sources: Bundle, programs: Programs, wanted: list[Any], clock: list[float]) -> None:
@@ -68,7 +58,7 @@ def hold(sources: Bundle, programs: Programs, wanted: list[Any], count_only: boo
 
 def main() -> None:
     mode, *plan, compiler, wanted = sys.argv[1:]
-    sources = bundle()
+    sources = Bundle.unpack(os.environ["BENCH_BUNDLE"])
     programs = Programs(sources, compiler)
     requests = json.loads(wanted)
     if mode == "hold":
