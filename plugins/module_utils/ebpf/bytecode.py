@@ -11,7 +11,6 @@ for the very text that it was made of and for no other.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import struct
 import sys
@@ -56,6 +55,8 @@ class Object:
 
 def digest(text: str) -> str:
     """SHA-256 of a text, in hexadecimal."""
+    import hashlib  # brings OpenSSL, 3 MB, and a host that is sent bytecode has no use for it
+
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -78,11 +79,13 @@ def carried(bundle: Bundle, source: str) -> tuple[Optional[Object], str]:
         return None, f"this collection came without the bytecode of {source}"
     try:
         entry = json.loads(bundle.files[file_name(source)])
-        # The action plugin compared them, where it sends the bytecode without the texts.
-        if source in bundle.files and entry["text"] != digest(bundle.program(source)):
-            return None, f"the bytecode of {source} was made of another text than this collection has"
         compiled = Object.from_json(entry)
-        if entry["checksum"] != _checksum(compiled.to_json()) or set(compiled.functions) != set(SOURCES[source]):
+        if source in bundle.files:  # else `for_host` has compared them, on the controller
+            if entry["text"] != digest(bundle.program(source)):
+                return None, f"the bytecode of {source} was made of another text than this collection has"
+            if entry["checksum"] != _checksum(compiled.to_json()):
+                return None, f"the bytecode of {source} is damaged"
+        if set(compiled.functions) != set(SOURCES[source]):
             return None, f"the bytecode of {source} is damaged"
     except (ValueError, TypeError, LookupError, AttributeError):
         return None, f"the bytecode of {source} is damaged"
@@ -91,19 +94,11 @@ def carried(bundle: Bundle, source: str) -> tuple[Optional[Object], str]:
 
 def for_host(bundle: Bundle, compile_there: bool) -> Bundle:
     """What a host needs: the bytecode where it is that of these texts and serves, else the texts."""
-    serves = all(_is_of_text(bundle, source) for source in bundle.files if source.endswith(".c"))
+    serves = all(carried(bundle, source)[0] for source in bundle.files if source.endswith(".c"))
     left = (".c", ".h") if serves and not compile_there else ("bytecode/",)
     return Bundle(
         {name: text for name, text in bundle.files.items() if not (name.endswith(left) or name.startswith(left))}
     )
-
-
-def _is_of_text(bundle: Bundle, source: str) -> bool:
-    try:
-        entry = json.loads(bundle.files[file_name(source)])
-        return bool(entry["text"] == digest(bundle.program(source)))
-    except (ValueError, TypeError, LookupError):
-        return False
 
 
 def _checksum(data: dict[str, Any]) -> str:

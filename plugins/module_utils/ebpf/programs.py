@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 from . import bytecode
 from .bundle import Bundle
 from .bytecode import SOURCES, Object
 from .errors import HostError
-from .store import Store
+
+if TYPE_CHECKING:
+    from .store import Store
 
 NEEDED, ALWAYS, NEVER = "needed", "always", "never"
 CHOICES = (NEEDED, ALWAYS, NEVER)
@@ -30,7 +32,7 @@ class Programs:
         """`choice`: whether to compile: where needed, always (the collection's own bytecode is not used), or never."""
         self._bundle = bundle
         self._choice = choice
-        self._store = store or Store()
+        self._given = store
         self._ready: dict[str, Object] = {}
 
     def provide(self, needed: Iterable[str], stop: Optional[threading.Event] = None) -> dict[str, Object]:
@@ -82,6 +84,14 @@ class Programs:
                 self._store.write(keys[source], compiled.to_json())
             objects.update(made)
         return objects
+
+    @property
+    def _store(self) -> Store:
+        if self._given is None:
+            from .store import Store  # as the compiler
+
+            self._given = Store()
+        return self._given
 
     def _kept(self, key: dict[str, str], functions: tuple[str, ...]) -> Optional[Object]:
         value = self._store.read(key)
