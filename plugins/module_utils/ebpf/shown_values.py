@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import mmap
+import os
 import signal
 import socket
 import stat
@@ -244,7 +245,7 @@ _SHOWS = {
     "exit_code": Show(_exit_code),
     "signal": Show(_signal),
     "pages_of_order": Show(lambda roles: 1 << (_number(roles, "value") & 63)),
-    "bytes_of_order": Show(lambda roles: mmap.PAGESIZE << (_number(roles, "value") & 63)),
+    "bytes_of_order": Show(lambda roles: os.sysconf("SC_PAGESIZE") << (_number(roles, "value") & 63)),
     "device_operation": Show(_device_operation, ("operation",), ("disk",)),
     "big_endian_16": Show(lambda roles: socket.ntohs(_number(roles, "value") & 0xFFFF)),
 }
