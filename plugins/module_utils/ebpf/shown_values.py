@@ -10,7 +10,6 @@ by role. Those that are required are never missing where a function is called; w
 from __future__ import annotations
 
 import ipaddress
-import mmap
 import os
 import signal
 import socket
