@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.output import BoundedOutput, harmless
@@ -35,6 +35,7 @@ def test_head_and_tail_are_kept_in_whole_lines_and_the_rest_is_counted() -> None
     assert all(re.fullmatch(r"line \d{3}|\[….*…\]|", line) for line in text.split("\n"))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(2, 64), st.integers(1, 50))
 def test_what_is_kept_and_what_is_counted_make_the_whole(data: bytes, most: int, size: int) -> None:
     _text, left_out = bounded(data, most, size)

@@ -11,9 +11,11 @@ same lists.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .errors import PolicyError, Refused
+from .grants import NOTHING, Grants, granted
 from .kinds import check
 from .operands import FormMatcher
 from .options import Arguments, OptionReader
@@ -31,10 +33,14 @@ SITE_FILE = "/etc/nannyapi/command_policy.json"
 
 @dataclass(frozen=True)
 class JudgedCommand:
-    """One program with its arguments, and its redirections in order; `arguments[0]` is the program's name."""
+    """One program with its arguments, its redirections in order, and what it is granted.
+
+    `arguments[0]` is the program's name.
+    """
 
     arguments: list[str]
     redirections: list[Redirection]
+    grants: Grants = NOTHING
 
 
 @dataclass(frozen=True)
@@ -100,8 +106,8 @@ class Policy:
         redirections = [self._redirection(redirection) for redirection in command.redirections]
         if program in self.refused or program not in self.rules:
             raise Refused(self._no_rule(program))
-        self._judge_arguments(program, arguments[1:])
-        return JudgedCommand([program, *self.rules[program].get("insert", []), *arguments[1:]], redirections)
+        grants = self._judge_arguments(program, arguments[1:])
+        return JudgedCommand([program, *self.rules[program].get("insert", []), *arguments[1:]], redirections, grants)
 
     def _redirection(self, redirection: Redirection) -> Redirection:
         if redirection.source is not None:
@@ -120,23 +126,27 @@ class Policy:
             " and tail; the system with ps, ss, ip, journalctl, systemctl status, dmesg, df, free, vmstat, lsof."
         )
 
-    def _judge_arguments(self, program: str, words: list[str]) -> None:
+    def _judge_arguments(self, program: str, words: list[str]) -> Grants:
         rule = self.rules[program]
+        reads: list[str] = []
         reader = self.readers[program]
         arguments = reader.read(words)
         for name, value in arguments.options:
-            self._judge_value(program, reader.kind(name), name, value, reads=_reads(rule))
+            self._judge_value(program, reader.kind(name), name, value, rule, reads)
         self._judge_needs(program, rule, arguments)
-        self._judge_operands(program, rule, arguments)
+        self._judge_operands(program, rule, arguments, reads)
+        return granted(rule, arguments, reads)
 
-    def _judge_value(self, program: str, kind: str | None, name: str, value: str | None, reads: bool) -> None:
+    def _judge_value(
+        self, program: str, kind: str | None, name: str, value: str | None, rule: Rule, reads: list[str]
+    ) -> None:
         if kind is None or value is None:
             return
         try:
-            check(kind, value, self.paths.may_read)
+            check(kind, value, _noting(self.paths.may_read, reads))
         except Refused as error:
             raise Refused(f"`{program} {name}`: {error}") from error
-        what = self.paths.mentions_secret(value) if reads else None
+        what = self.paths.mentions_secret(value) if _reads(rule) else None
         if what:
             raise Refused(f"`{program} {name} {value}` names a file that is not shown: {what}.")
 
@@ -149,13 +159,13 @@ class Policy:
                 if arguments.has(given) and not arguments.has(names):
                     raise Refused(f"`{program} {given.split()[0]}` needs `{names.split()[0]}`: {why}.{_example(rule)}")
 
-    def _judge_operands(self, program: str, rule: Rule, arguments: Arguments) -> None:
+    def _judge_operands(self, program: str, rule: Rule, arguments: Arguments, reads: list[str]) -> None:
         forms = rule.get("forms", [""])
         for names, others in rule.get("forms_with", {}).items():
             if arguments.has(names):
                 forms = others
         recursive = arguments.has(rule.get("recursive", ""))
-        matcher = FormMatcher(self.paths.may_read_tree if recursive else self.paths.may_read)
+        matcher = FormMatcher(_noting(self.paths.may_read_tree if recursive else self.paths.may_read, reads))
         if not matcher.match(forms, arguments.operands):
             shown = " ".join([program, *arguments.operands])[:200]
             reasons = [f"{rule['operands_note']}."] if "operands_note" in rule else []
@@ -164,6 +174,16 @@ class Policy:
             raise Refused(f"`{shown}` is not accepted: {why}{_example(rule)}")
         if recursive and len(arguments.operands) < (1 if forms is not rule.get("forms") else 2):
             raise Refused(f"`{program}` with {rule['recursive'].split()[0]} needs a directory to read.")
+
+
+def _noting(judge_path: Callable[[str], None], reads: list[str]) -> Callable[[str], None]:
+    """A judge of paths that also notes those which may be read."""
+
+    def judge_and_note(path: str) -> None:
+        judge_path(path)
+        reads.append(path)
+
+    return judge_and_note
 
 
 def _reads(rule: Rule) -> bool:
@@ -176,4 +196,4 @@ def _example(rule: Rule) -> str:
     return f" Accepted is, for one: `{example}`." if example else ""
 
 
-__all__ = ["SITE_FILE", "JudgedCommand", "JudgedPipeline", "Policy", "PolicyError", "Verdict"]
+__all__ = ["SITE_FILE", "Grants", "JudgedCommand", "JudgedPipeline", "Policy", "PolicyError", "Verdict"]

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from .errors import PolicyError
+from .grants import CAPABILITIES, FAMILIES
 from .kinds import known
 from .rules.schema import Rule
 
@@ -94,12 +95,24 @@ def _rule(path: str, program: str, rule: Any) -> Rule:
     for kind in _kinds(cast(Rule, rule)):
         if not known(kind):
             raise PolicyError(f"The rule for `{program}` in {path} names the kind `{kind}`, which does not exist.")
+    _check_grants(path, program, cast(Rule, rule))
     return cast(Rule, rule)
+
+
+def _check_grants(path: str, program: str, rule: Rule) -> None:
+    for key, known_names in (("capability", CAPABILITIES), ("network", FAMILIES)):
+        uses = cast("dict[str, Any]", rule.get(key, {}))
+        for name in " ".join(map(str, uses.values())).split():
+            if name not in known_names:
+                raise PolicyError(
+                    f"`{key}` of the rule for `{program}` in {path} names `{name}`; known are {', '.join(known_names)}."
+                )
 
 
 _SHAPES: dict[str, type] = {
     **dict.fromkeys(("values", "optional", "refused", "needs", "needs_with", "forms_with", "bsd_values"), dict),
-    **dict.fromkeys(("matching", "forms", "insert"), list),
+    **dict.fromkeys(("capability", "network"), dict),
+    **dict.fromkeys(("matching", "forms", "insert", "dbus"), list),
     "options_first": bool,
 }
 

@@ -143,6 +143,7 @@ RULES: dict[str, Rule] = {
     "getcap": {"flags": "-r -v -n", "forms": ["@list..."]},
     "lsattr": {"flags": "-a -d -l -R -v", "forms": ["@list..."]},
     "lsof": {
+        "capability": {"": "SYS_PTRACE DAC_READ_SEARCH"},
         "flags": "-a -b -l -n -N -O -P -R -t -U -V -w -x -H",
         "values": {"-c": "text", "-d": "text", "-p": "text", "-u": "text"},
         "optional": {"-i": "text", "-s": "text", "-F": "word", "-g": "word", "-K": "word", "-L": "word", "-T": "word"},
@@ -159,6 +160,7 @@ RULES: dict[str, Rule] = {
         "example": "lsof -nP -iTCP -sTCP:LISTEN",
     },
     "fuser": {
+        "capability": {"": "SYS_PTRACE DAC_READ_SEARCH"},
         "flags": "-4 -6 -a -c -f -m -s -u -v --all --mount --user --verbose",
         "values": {"-n --namespace": "word"},
         "refused": {

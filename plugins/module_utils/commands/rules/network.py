@@ -19,6 +19,7 @@ _WRITES = "it writes a file; the output comes back as it is"
 _NEVER_ENDS = "it would never end; ask again in the next round"
 
 _PING: Rule = {
+    "network": {"": "inet inet6"},
     "flags": "-4 -6 -n -q -D -O -v -r -U",
     "values": {
         "-c": "number:1..20",
@@ -43,6 +44,8 @@ _PING: Rule = {
 }
 
 _IPTABLES: Rule = {
+    "capability": {"": "NET_ADMIN"},
+    "network": {"": "netlink inet inet6"},
     "flags": "-L -S -n -v -x -4 -6 -w --list --list-rules --numeric --verbose --exact --line-numbers --wait",
     "values": {"-t --table": "re:filter|nat|mangle|raw|security"},
     "needs": {"-L -S --list --list-rules": _CHANGES},
@@ -52,6 +55,8 @@ _IPTABLES: Rule = {
 }
 
 _IPTABLES_SAVE: Rule = {
+    "capability": {"": "NET_ADMIN"},
+    "network": {"": "netlink inet inet6"},
     "flags": "-c --counters",
     "values": {"-t --table": "re:filter|nat|mangle|raw|security"},
     "refused": {"-f --file": _WRITES, "-M --modprobe": "it runs a program"},
@@ -59,6 +64,7 @@ _IPTABLES_SAVE: Rule = {
 }
 
 _TRACEROUTE: Rule = {
+    "network": {"": "inet inet6"},
     "flags": "-4 -6 -n -I -T -U",
     "values": {
         "-w": "number:0.1..5",
@@ -71,8 +77,19 @@ _TRACEROUTE: Rule = {
     "example": "traceroute -n -w 1 -q 1 192.0.2.1",
 }
 
+_RESOLVE = [
+    "org.freedesktop.DBus.Properties.Get",
+    "org.freedesktop.DBus.Properties.GetAll",
+    *(
+        f"org.freedesktop.resolve1.Manager.{method}"
+        for method in ("ResolveHostname", "ResolveAddress", "ResolveRecord", "ResolveService", "GetLink")
+    ),
+]
+
 RULES: dict[str, Rule] = {
     "ss": {
+        "capability": {"-p --processes": "SYS_PTRACE DAC_READ_SEARCH"},
+        "network": {"": "netlink", "-r --resolve": "inet inet6"},
         "flags": "-0 -4 -6 -a -b -d -e -h -H -i -l -m -M -n -o -O -p -r -s -S -t -T -u -w -x -z -Z --all --listening"
         " --numeric --resolve --options --extended --memory --processes --info --summary --ipv4 --ipv6 --packet --tcp"
         " --udp --raw --unix --sctp --dccp --vsock --mptcp --no-header --oneline --tos --threads --context --bpf",
@@ -88,6 +105,7 @@ RULES: dict[str, Rule] = {
         "example": "ss -tanp state established",
     },
     "ip": {
+        "network": {"": "netlink", "-r -resolve": "inet inet6"},
         "style": "words",
         "options_first": True,
         "flags": "-4 -6 -0 -s -stats -statistics -d -details -o -oneline -br -brief -j -json -p -pretty -h -human"
@@ -115,6 +133,7 @@ RULES: dict[str, Rule] = {
         "example": "ip -s link show dev eth0",
     },
     "bridge": {
+        "network": {"": "netlink"},
         "style": "words",
         "options_first": True,
         "flags": "-s -stats -statistics -d -details -j -json -p -pretty -o -oneline -c -c=never",
@@ -124,6 +143,7 @@ RULES: dict[str, Rule] = {
         "example": "bridge fdb show",
     },
     "tc": {
+        "network": {"": "netlink"},
         "style": "words",
         "options_first": True,
         "flags": "-s -stats -statistics -d -details -r -raw -p -pretty -j -json -g -graph -nm",
@@ -133,6 +153,8 @@ RULES: dict[str, Rule] = {
         "example": "tc -s qdisc show dev eth0",
     },
     "netstat": {
+        "capability": {"-p --programs": "SYS_PTRACE DAC_READ_SEARCH"},
+        "network": {"": "inet inet6 unix"},
         "flags": "-4 -6 -a -e -g -i -l -M -n -N -o -p -r -s -S -t -T -u -U -v -w -W -x -Z --all --extend --groups"
         " --interfaces --listening --masquerade --numeric --numeric-hosts --numeric-ports --numeric-users --programs"
         " --route --statistics --tcp --udp --raw --timers --unix --verbose --wide",
@@ -153,10 +175,16 @@ RULES: dict[str, Rule] = {
         "forms": ["@text..."],
         "example": "nstat -asz",
     },
-    "arp": {"flags": "-a -e -n -v -H --verbose --numeric", "values": {"-i --device": "word"}, "forms": ["@host?"]},
+    "arp": {
+        "network": {"": "inet"},
+        "flags": "-a -e -n -v -H --verbose --numeric",
+        "values": {"-i --device": "word"},
+        "forms": ["@host?"],
+    },
     "route": {"flags": "-4 -6 -e -n -v -F -C --numeric --extend --verbose", "operands_note": _CHANGES},
-    "ifconfig": {"flags": "-a -s -v", "operands_note": _CHANGES, "forms": ["@name?"]},
+    "ifconfig": {"network": {"": "inet inet6"}, "flags": "-a -s -v", "operands_note": _CHANGES, "forms": ["@name?"]},
     "ethtool": {
+        "network": {"": "netlink inet"},
         "style": "words",
         "flags": "-i --driver -S --statistics -k --show-features --show-offload -g --show-ring -c --show-coalesce -a"
         " --show-pause -l --show-channels -T --show-time-stamping -P --show-permaddr -x --show-rxfh"
@@ -171,6 +199,8 @@ RULES: dict[str, Rule] = {
     "iptables-save": _IPTABLES_SAVE,
     "ip6tables-save": _IPTABLES_SAVE,
     "nft": {
+        "capability": {"": "NET_ADMIN"},
+        "network": {"": "netlink"},
         "flags": "-n -a -s -j -y -S -N -u -t -p -T --numeric --handle --stateless --json --terse",
         "refused": {"-f --file": _COMMAND_FILE, "-i --interactive": "there is nobody to type", "-I": _COMMAND_FILE},
         "operands_note": _CHANGES,
@@ -182,6 +212,8 @@ RULES: dict[str, Rule] = {
         "example": "nft list ruleset",
     },
     "conntrack": {
+        "capability": {"": "NET_ADMIN"},
+        "network": {"": "netlink"},
         "flags": "-L -S -C -n --dump --stats --count",
         "values": {"-p --proto": "word", "-s --src": "host", "-d --dst": "host", "-f --family": "word", "-o": "word"},
         "needs": {"-L -S -C --dump --stats --count": _CHANGES},
@@ -193,8 +225,14 @@ RULES: dict[str, Rule] = {
     "ping6": _PING,
     "traceroute": _TRACEROUTE,
     "traceroute6": _TRACEROUTE,
-    "tracepath": {"flags": "-4 -6 -b -n", "values": {"-m": "number:1..30"}, "forms": ["@host"]},
+    "tracepath": {
+        "network": {"": "inet inet6"},
+        "flags": "-4 -6 -b -n",
+        "values": {"-m": "number:1..30"},
+        "forms": ["@host"],
+    },
     "mtr": {
+        "network": {"": "inet inet6"},
         "flags": "-4 -6 -n -b -w -r -u -T -z -j --report --report-wide --no-dns --show-ips --udp --tcp --aslookup"
         " --json",
         "values": {
@@ -211,6 +249,7 @@ RULES: dict[str, Rule] = {
         "example": "mtr -rn -c 5 192.0.2.1",
     },
     "dig": {
+        "network": {"": "inet inet6 netlink"},
         "style": "words",
         "flags": "-4 -6 -u",
         "values": {"-t": "word", "-c": "word", "-q": "host", "-x": "host", "-p": "number:1..65535", "-b": "host"},
@@ -224,6 +263,7 @@ RULES: dict[str, Rule] = {
         "example": "dig +short +time=2 +tries=1 example.org A",
     },
     "nslookup": {
+        "network": {"": "inet inet6 netlink"},
         "style": "words",
         "flags": "-debug -nodebug -recurse -norecurse -vc -novc -all",
         "matching": [r"-(type|query|querytype|class|timeout|retry|port|domain)=[A-Za-z0-9.-]+"],
@@ -232,12 +272,14 @@ RULES: dict[str, Rule] = {
         "example": "nslookup example.org",
     },
     "host": {
+        "network": {"": "inet inet6 netlink"},
         "flags": "-4 -6 -a -d -r -s -T -U -v",
         "values": {"-t": "word", "-W": "number:1..10", "-R": "number:1..3", "-p": "number:1..65535", "-c": "word"},
         "forms": ["@host", "@host @host"],
         "example": "host -W 2 example.org",
     },
     "getent": {
+        "network": {"": "inet inet6 netlink unix"},
         "style": "words",
         "options_first": True,
         "flags": "-i --no-idn",
@@ -248,6 +290,7 @@ RULES: dict[str, Rule] = {
         "example": "getent ahosts example.org",
     },
     "hostname": {
+        "network": {"-f -d -i -A -I --fqdn --long --domain --ip-address --all-fqdns": "inet inet6 netlink"},
         "flags": "-a -A -d -f -i -I -s -y --alias --all-fqdns --domain --fqdn --long --ip-address --all-ip-addresses"
         " --short",
         "refused": {"-F --file": "it sets the host's name", "-b --boot": "it sets the host's name"},
@@ -255,6 +298,8 @@ RULES: dict[str, Rule] = {
         "example": "hostname -f",
     },
     "resolvectl": {
+        "dbus": _RESOLVE,
+        "network": {"": "netlink"},
         "flags": "-4 -6 --no-pager --cache=no",
         "values": {"-i --interface": "word", "-t --type": "word", "-p --protocol": "word"},
         "operands_note": _CHANGES,
@@ -262,6 +307,7 @@ RULES: dict[str, Rule] = {
         "example": "resolvectl status",
     },
     "chronyc": {
+        "network": {"": "inet inet6 unix"},
         "flags": "-n -c -N",
         "options_first": True,
         "operands_note": _CHANGES,
@@ -274,14 +320,25 @@ RULES: dict[str, Rule] = {
         "example": "chronyc tracking",
     },
     "ntpq": {
+        "network": {"": "inet inet6"},
         "flags": "-4 -6 -n -p --peers --numeric",
         "values": {"-c --command": "re:peers|lpeers|rv|as|associations|sysinfo|kerninfo|pe"},
         "needs": {"-p --peers -c --command": "there is nobody to type"},
         "forms": ["@host?"],
         "example": "ntpq -pn",
     },
-    "rpcinfo": {"flags": "-p -s", "needs": {"-p -s": _CHANGES}, "forms": ["@host?"], "example": "rpcinfo -p"},
-    "showmount": {"flags": "-a -d -e --all --directories --exports --no-headers", "forms": ["@host?"]},
+    "rpcinfo": {
+        "network": {"": "inet inet6 unix"},
+        "flags": "-p -s",
+        "needs": {"-p -s": _CHANGES},
+        "forms": ["@host?"],
+        "example": "rpcinfo -p",
+    },
+    "showmount": {
+        "network": {"": "inet inet6"},
+        "flags": "-a -d -e --all --directories --exports --no-headers",
+        "forms": ["@host?"],
+    },
     "nfsstat": {
         "flags": "-2 -3 -4 -a -c -l -m -n -o -r -s -v --all --client --list --mounts --nfs --rpc --server",
         "example": "nfsstat -c",

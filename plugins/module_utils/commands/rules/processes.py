@@ -85,9 +85,17 @@ RULES: dict[str, Rule] = {
         " --show-pids --show-parents --hide-threads --uid-changes --unicode",
         "forms": ["@word?"],
     },
-    "pmap": {"flags": "-d -p -q -x -X --extended --device --show-path --quiet", "forms": ["@pids..."]},
-    "pwdx": {"forms": ["@pids..."]},
-    "lsns": {"flags": "-J -l -n -r -u -W", "values": {"-t --type": "word", "-p --task": "pids", "-o": "word"}},
+    "pmap": {
+        "capability": {"": "SYS_PTRACE"},
+        "flags": "-d -p -q -x -X --extended --device --show-path --quiet",
+        "forms": ["@pids..."],
+    },
+    "pwdx": {"capability": {"": "SYS_PTRACE"}, "forms": ["@pids..."]},
+    "lsns": {
+        "capability": {"": "SYS_PTRACE DAC_READ_SEARCH"},
+        "flags": "-J -l -n -r -u -W",
+        "values": {"-t --type": "word", "-p --task": "pids", "-o": "word"},
+    },
     "ipcs": {"flags": "-a -b -c -l -m -p -q -s -t -u --human", "values": {"-i --id": "number"}},
     "prlimit": {
         "values": {"-p --pid": "pids", "-o --output": "word"},
@@ -162,6 +170,7 @@ RULES: dict[str, Rule] = {
         "example": "iostat -xz 1 3",
     },
     "pidstat": {
+        "capability": {"-d -v": "SYS_PTRACE DAC_READ_SEARCH"},
         "flags": "-d -h -H -I -l -r -R -s -t -u -v -w --human",
         "values": {"-p": "re:[0-9,]+|ALL|SELF", "-C": "text", "-G": "text", "-T": "word"},
         "optional": {"-U": "word"},

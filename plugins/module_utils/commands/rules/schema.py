@@ -29,6 +29,11 @@ class Rule(TypedDict, total=False):
     - `recursive`: options that make the program read whole directories.
     - `insert`: words put in front of the arguments, so that the program leaves nothing behind.
     - `bsd_flags`, `bsd_values`: letters of the `ps` style.
+    - `capability`: what a use of it needs, as `{"-p --processes": "SYS_PTRACE"}`: the use is named by options of which
+      one is given, or is `""` for every use; of `DAC_READ_SEARCH`, `SYS_PTRACE`, `SYSLOG`, `NET_ADMIN`. Only for a use
+      in which no path and no code of the caller's choice is opened or run.
+    - `network`: the same for address families: `inet`, `inet6`, `netlink`, `packet`, `unix`, `vsock`.
+    - `dbus`: methods that it may call on the system bus, as `org.freedesktop.systemd1.Manager.GetUnit`.
     - `operands_note`: why other operands are not accepted. `example`: a line that is.
     """
 
@@ -47,5 +52,8 @@ class Rule(TypedDict, total=False):
     insert: list[str]
     bsd_flags: str
     bsd_values: dict[str, str]
+    capability: dict[str, str]
+    network: dict[str, str]
+    dbus: list[str]
     operands_note: str
     example: str

@@ -13,14 +13,35 @@ _JOURNAL = "it changes the journal's files"
 _OTHER_SYSTEM = "it looks at another machine, container or root"
 _RING = "it changes what the kernel's log holds or shows"
 
+_PROPERTIES = ["org.freedesktop.DBus.Properties.Get", "org.freedesktop.DBus.Properties.GetAll"]
+
+
+def _methods(interface: str, names: str) -> list[str]:
+    """Reading properties, and the named methods of one interface, separated by blanks."""
+    return [*_PROPERTIES, *(f"{interface}.{name}" for name in names.split())]
+
+
+_UNITS = _methods(
+    "org.freedesktop.systemd1.Manager",
+    "GetUnit GetUnitByPID GetUnitByControlGroup LoadUnit ListUnits ListUnitsFiltered ListUnitsByPatterns"
+    " ListUnitsByNames ListUnitFiles ListUnitFilesByPatterns GetUnitFileState GetUnitFileLinks GetDefaultTarget"
+    " ListJobs GetJob GetUnitProcesses",
+)
+
 RULES: dict[str, Rule] = {
     "uname": {
         "flags": "-a -i -m -n -o -p -r -s -v --all --kernel-name --kernel-release --kernel-version --machine"
         " --nodename --operating-system --processor --hardware-platform",
     },
-    "hostnamectl": {"flags": "--no-pager", "operands_note": _CHANGES, "forms": ["", "status"]},
-    "localectl": {"flags": "--no-pager", "operands_note": _CHANGES, "forms": ["", "status"]},
+    "hostnamectl": {
+        "dbus": _methods("org.freedesktop.hostname1", "Describe"),
+        "flags": "--no-pager",
+        "operands_note": _CHANGES,
+        "forms": ["", "status"],
+    },
+    "localectl": {"dbus": _PROPERTIES, "flags": "--no-pager", "operands_note": _CHANGES, "forms": ["", "status"]},
     "timedatectl": {
+        "dbus": _PROPERTIES,
         "flags": "-a --all --no-pager --value",
         "values": {"-p --property": "word"},
         "operands_note": _CHANGES,
@@ -37,6 +58,7 @@ RULES: dict[str, Rule] = {
         "example": "date -u +%FT%TZ",
     },
     "journalctl": {
+        "capability": {"": "DAC_READ_SEARCH"},
         "flags": "-a -e -k -l -m -q -r -x -N --all --pager-end --dmesg --full --no-full --merge --quiet --reverse"
         " --catalog --fields --no-pager --no-hostname --utc --list-boots --disk-usage --header --user --system"
         " --no-tail --show-cursor --truncate-newline --version",
@@ -84,6 +106,7 @@ RULES: dict[str, Rule] = {
         "example": "journalctl -u ssh -n 100 --since '1 hour ago'",
     },
     "dmesg": {
+        "capability": {"": "SYSLOG"},
         "flags": "-d -e -H -J -k -P -r -S -t -T -u -x -p --show-delta --reltime --human --json --kernel --nopager --raw"
         " --syslog --notime --ctime --userspace --decode --force-prefix",
         "values": {
@@ -109,6 +132,7 @@ RULES: dict[str, Rule] = {
         "example": "dmesg -T --level=err,warn",
     },
     "systemctl": {
+        "dbus": _UNITS,
         "flags": "-a -l -q -r --all --full --quiet --recursive --failed --no-pager --no-legend --plain --value"
         " --reverse --after --before --show-types --with-dependencies --no-ask-password",
         "values": {
@@ -140,6 +164,10 @@ RULES: dict[str, Rule] = {
         "example": "systemctl status nginx",
     },
     "loginctl": {
+        "dbus": _methods(
+            "org.freedesktop.login1.Manager",
+            "ListSessions ListUsers ListSeats GetSession GetUser GetSeat GetSessionByPID",
+        ),
         "flags": "-a -l --all --full --no-pager --no-legend",
         "values": {"-p --property": "word", "-n --lines": "number"},
         "operands_note": _CHANGES,
@@ -150,17 +178,20 @@ RULES: dict[str, Rule] = {
         ],
     },
     "networkctl": {
+        "dbus": _methods("org.freedesktop.network1.Manager", "ListLinks GetLinkByName GetLinkByIndex Describe"),
+        "network": {"": "netlink"},
         "flags": "-a -l -s --all --full --no-pager --no-legend --stats",
         "operands_note": _CHANGES,
         "forms": ["", "list|status|lldp @word..."],
     },
     "systemd-analyze": {
+        "dbus": _UNITS,
         "flags": "--no-pager",
         "operands_note": _CHANGES,
         "forms": ["", "time|blame", "critical-chain|security @word..."],
         "example": "systemd-analyze blame",
     },
-    "systemd-cgls": {"flags": "-a -k -l --all --full --no-pager", "values": {"-u --unit": "word"}},
+    "systemd-cgls": {"dbus": _UNITS, "flags": "-a -k -l --all --full --no-pager", "values": {"-u --unit": "word"}},
     "systemd-cgtop": {
         "flags": "-b -c -i -k -m -p -r -t --batch --raw",
         "values": {"-n --iterations": "number:1..5", "-d --delay": "number:0.1..10", "--depth": "number"},
@@ -169,6 +200,7 @@ RULES: dict[str, Rule] = {
     },
     "systemd-detect-virt": {"flags": "-c -r -v -q --container --vm"},
     "coredumpctl": {
+        "capability": {"": "DAC_READ_SEARCH"},
         "flags": "-1 -r -q --no-pager --no-legend --reverse",
         "values": {"-n": "number", "-S --since": "text", "-U --until": "text"},
         "refused": {"-o --output": "it writes the core file"},
@@ -195,6 +227,7 @@ RULES: dict[str, Rule] = {
     "lspci": {"flags": "-b -D -k -m -n -P -q -t -v", "values": {"-s": "word", "-d": "word"}},
     "lsusb": {"flags": "-t -v", "values": {"-s": "word", "-d": "word"}},
     "dmidecode": {
+        "capability": {"": "DAC_READ_SEARCH"},
         "flags": "-q --quiet",
         "values": {"-t --type": "word", "-s --string": "word"},
         "refused": {"--dump-bin": "it writes a file", "--from-dump": "it reads a file", "-d --dev-mem": "a device"},
