@@ -221,6 +221,6 @@ def ruled_out(evidence: Evidence) -> list[str]:
         if not faults(trace):
             unanswered = "" if _unanswered(trace) else ", and none was left waiting"
             sentences.append(
-                f"no connection failed ({counted(trace.count, 'connect call')} {trace.window}, {trace.key}){unanswered}"
+                f"no connection failed in a way that matters ({counted(trace.count, 'connect call')} {trace.window}, {trace.key}){unanswered}"
             )
     return sentences

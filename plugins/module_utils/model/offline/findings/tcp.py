@@ -63,7 +63,7 @@ def _overflow(grew: dict[str, int]) -> list[Finding]:
             " listener's queue was full",
             STRONG,
             dropped,
-            seen=[f"The kernel's ListenOverflows and ListenDrops grew by {dropped} between two readings."],
+            seen=[f"The kernel's TcpExtListenOverflows and TcpExtListenDrops grew by up to {dropped} between two readings."],
             plan=[
                 "Find the listener with a full queue: `ss -tlnp`, Recv-Q against Send-Q.",
                 "Find out why it does not accept, or raise its backlog and `net.core.somaxconn`.",
@@ -81,7 +81,7 @@ def _unanswered_syns(evidence: Evidence, grew: dict[str, int], traced: list[str]
     users = list(dict.fromkeys(who(name, [pid]) for _place, name, pid in asked if name))[:_MOST_PLACES]
     whom = ", ".join(places) or "Somebody"
     by = f", as {', '.join(users)} will have noticed" if users else ""
-    seen = [f"The kernel's TCPSynRetrans grew by {again} between two readings."]
+    seen = [f"The kernel's TcpExtTCPSynRetrans grew by {again} between two readings."]
     seen += [f"`ss` lists connections that wait for a first answer: to {whom}."] if places else []
     return [
         Finding(
@@ -110,7 +110,7 @@ def _lost(grew: dict[str, int], traced: list[str]) -> list[Finding]:
             FAIR,
             again,
             traced=traced,
-            seen=[f"The kernel's RetransSegs grew by {again}, OutSegs by {sent} between two readings."],
+            seen=[f"The kernel's TcpRetransSegs grew by {again}, TcpOutSegs by {sent} between two readings."],
             plan=[
                 "Find the connections that suffer: `ss -tin`, retrans.",
                 "Check the interface: `ip -s link`, errors.",
