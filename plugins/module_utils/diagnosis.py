@@ -8,15 +8,18 @@ Wires the rooms together: the settings name the model, the collector answers it,
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from . import deps
+from .commands.fence import NoFence, choose
+from .commands.launch import Fence
 from .commands.policy import Policy
 from .commands.runner import Limits
 from .ebpf.bundle import Bundle
@@ -55,6 +58,7 @@ class Options:
     bundle: Bundle
     max_cpu_share: Optional[float] = None
     compiler: str = NEEDED
+    unsandboxed_commands: bool = False
     parameters: Layer = field(default_factory=Layer)
     environment: Layer = field(default_factory=Layer)
 
@@ -139,34 +143,40 @@ def _diagnose(issue: str, options: Options, model: Model, ending: Ending, progre
     identifier, started, began = record.new_id(), datetime.now(timezone.utc), time.monotonic()
     progress({"stage": "surveying", "text": "looking at what this host is and can do"})
     capabilities = survey()
-    collector = _collector(options, ending.event, progress)
+    policy = Policy.for_host()
+    fence = choose(policy.secret_patterns, options.unsandboxed_commands)
+    collector = _collector(options, policy, fence, ending.event, progress)
 
     def collect(commands: list[dict[str, Any]], programs: list[dict[str, Any]], deadline: float) -> dict[str, Any]:
         collected = collector.collect(commands, programs, deadline)
         ending.check()
         return collected
 
-    found = diagnose(
-        issue=issue,
-        system_information=system_information(),
-        capabilities=capabilities,
-        model=model,
-        collect=collect,
-        limits=LoopLimits(rounds=options.rounds, seconds=options.seconds, trace_seconds=options.trace_seconds),
-        progress=progress,
-    )
+    with contextlib.closing(fence):
+        found = diagnose(
+            issue=issue,
+            system_information=system_information(),
+            capabilities=capabilities,
+            model=model,
+            collect=collect,
+            limits=LoopLimits(rounds=options.rounds, seconds=options.seconds, trace_seconds=options.trace_seconds),
+            progress=progress,
+        )
     result = {
         "diagnosis_id": identifier,
         "issue": issue,
         "host": system_information()["hostname"],
         "started_at": started.isoformat(timespec="milliseconds"),
         "duration_s": round(time.monotonic() - began, 3),
+        "sandbox": fence.describe(),
         **found,
     }
     return _finished(result, capabilities)
 
 
-def _collector(options: Options, stop: threading.Event, progress: Progress) -> Collector:
+def _collector(
+    options: Options, policy: Policy, fence: Union[Fence, NoFence], stop: threading.Event, progress: Progress
+) -> Collector:
     tracer = Tracer(
         options.bundle,
         own_roots=[os.getpid(), connection_root()],
@@ -175,7 +185,7 @@ def _collector(options: Options, stop: threading.Event, progress: Progress) -> C
         programs=Programs(options.bundle, options.compiler),
     )
     limits = Limits(seconds=options.command_seconds, output_bytes=options.output_bytes)
-    return Collector(tracer, Policy.for_host(), limits, stop=stop, progress=progress)
+    return Collector(tracer, policy, limits, stop=stop, progress=progress, fence=fence)
 
 
 def _finished(result: dict[str, Any], capabilities: dict[str, Any]) -> dict[str, Any]:

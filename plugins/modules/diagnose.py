@@ -16,7 +16,8 @@ description:
   - The model is reached from the target host. Without a model configured the collection's own offline diagnostician
     answers,
     which needs no network.
-  - Commands are judged by a policy before they run, and nothing in a resolution is ever executed.
+  - Commands are judged by a policy before they run, and run in a sandbox, as an account that is not root. Nothing in a
+    resolution is ever executed.
   - Only one diagnosis runs on a host at a time. Another one waits for it.
   - The complete record of a diagnosis stays on the host, readable by root alone. Results are bounded in size.
 author:
@@ -106,6 +107,13 @@ options:
       - How much of a command's output is kept. The middle of a longer one is left out.
     type: int
     default: 65536
+  unsandboxed_commands:
+    description:
+      - Run commands as root with the policy as the only fence, where this host has no sandbox that works. Without it,
+        no command is run on such a host, and the model is told why. Where the sandbox works it is used all the same.
+      - The result says it in RV(sandbox).
+    type: bool
+    default: false
   lock_timeout:
     description:
       - How many seconds to wait for another diagnosis on the same host to end.
@@ -201,6 +209,22 @@ command_results:
       command: ss -tlnp
       output: "State Recv-Q Send-Q Local Address:Port Peer Address:Port Process"
       exit_code: 0
+sandbox:
+  description:
+    - What commands ran in. C(name) is V(bubblewrap), or V(none) where C(commands) says whether they were refused or run
+      as root, and C(reason) why.
+  returned: when a diagnosis was made
+  type: dict
+  sample:
+    name: bubblewrap
+    commands: sandboxed
+    version: 0.8.0
+    account: 60900
+    user_namespace: false
+    seccomp: true
+    trusted_reader: true
+    dbus_filter: true
+    reason:
 ebpf_results:
   description: The results of the eBPF programs, as M(nannyapi.diagnostics.ebpf_trace) returns them.
   returned: when a diagnosis was made
@@ -346,6 +370,7 @@ def main() -> None:
             "max_cpu_share": {"type": "float"},
             "command_seconds": {"type": "float", "default": 30},
             "output_bytes": {"type": "int", "default": 65536},
+            "unsandboxed_commands": {"type": "bool", "default": False},
             "lock_timeout": {"type": "float", "default": 900},
             "compiler": {"type": "str", "choices": ["needed", "always", "never"], "default": "needed"},
             "_bpf": {"type": "str", "no_log": True},
@@ -390,6 +415,7 @@ def options(module: AnsibleModule) -> diagnosis.Options:
         max_cpu_share=given["max_cpu_share"],
         command_seconds=given["command_seconds"],
         output_bytes=given["output_bytes"],
+        unsandboxed_commands=given["unsandboxed_commands"],
         lock_timeout=given["lock_timeout"],
         compiler=given["compiler"],
         bundle=Bundle.unpack(given["_bpf"] or ""),

@@ -118,6 +118,22 @@ bcc:
     reason:
     remedy:
     version: 0.26.0
+sandbox:
+  description:
+    - What this host has for fencing commands in. C(name) is V(bubblewrap), or V(none) with the C(reason), and then
+      M(nannyapi.diagnostics.diagnose) refuses commands. Null in check mode, as it takes a trial to know.
+  returned: always
+  type: dict
+  sample:
+    name: bubblewrap
+    commands: sandboxed
+    version: 0.8.0
+    account: 60900
+    user_namespace: false
+    seccomp: true
+    trusted_reader: true
+    dbus_filter: true
+    reason:
 probe_types:
   description:
     - For V(tracepoint), V(kprobe) and V(kretprobe), whether this collection can use it on this host.
@@ -139,12 +155,14 @@ probe_types:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands import fence
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.capability import survey
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    module.exit_json(changed=False, **survey(attach=not module.check_mode))
+    sandbox = None if module.check_mode else fence.survey()
+    module.exit_json(changed=False, sandbox=sandbox, **survey(attach=not module.check_mode))
 
 
 if __name__ == "__main__":

@@ -17,10 +17,13 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
+from .errors import Refused
+from .launch import Fence
 from .output import BoundedOutput
 from .policy import JudgedCommand, JudgedPipeline
 from .processes import ProcessFamily
 from .programs import find
+from .trusted_reader import TrustedReader
 
 MOST_READ = 64 * 1024 * 1024
 _TICK = 0.05
@@ -46,13 +49,20 @@ class Outcome:
     timed_out: bool
     cancelled: bool
     error: str | None
+    notes: tuple[str, ...] = ()
 
 
 class LineExecutor:
     """Runs the pipelines of one line; use once."""
 
-    def __init__(self, limits: Limits, cancelled: Callable[[], bool]) -> None:
+    def __init__(
+        self, limits: Limits, cancelled: Callable[[], bool], fence: Fence, may_read: Callable[[str], None]
+    ) -> None:
+        """`may_read` raises `Refused` for a path whose content is not shown, and is asked again of what was opened."""
         self.limits = limits
+        self.fence = fence
+        self.reader = TrustedReader(may_read)
+        self.notes: list[str] = []
         self.cancelled = cancelled
         self.give_up = time.monotonic() + limits.seconds
         self.output = BoundedOutput(limits.output_bytes)
@@ -81,7 +91,7 @@ class LineExecutor:
             code = self.family.exit_code(self.last.pid) or code
         text, left_out = self.output.text()
         timed_out, cancelled = self.stopped == "timeout", self.stopped == "cancelled"
-        return Outcome(text, code, left_out, timed_out, cancelled, self._error(remaining))
+        return Outcome(text, code, left_out, timed_out, cancelled, self._error(remaining), tuple(self.notes))
 
     def _error(self, remaining: list[int]) -> str | None:
         said = {
@@ -142,13 +152,21 @@ class LineExecutor:
                     # Not to wait for a pipe's other end, should the file have become one.
                     source = os.path.join("/", redirection.source.text)
                     opened.append(os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+                    self.reader.judge_opened(opened[-1])
                     targets[0] = opened[-1]
                 elif redirection.duplicate_of is not None:
                     targets[redirection.descriptor] = targets[redirection.duplicate_of]
                 else:
                     targets[redirection.descriptor] = subprocess.DEVNULL
-            return _Started(self.family.start(path, command.arguments, targets[0], targets[1], targets[2]))
-        except OSError as error:
+            launch = self.fence.launch(
+                path, command.arguments, command.grants, self.limits.seconds, self.reader.may_read
+            )
+            try:
+                self.notes += launch.notes
+                return _Started(self.family.start(launch, name, targets[0], targets[1], targets[2]))
+            finally:
+                launch.close()
+        except (OSError, Refused) as error:
             return self._not_started(126, f"`{name}` could not be started: {error}.")
         finally:
             for descriptor in opened:

@@ -18,6 +18,7 @@ import time
 import uuid
 from typing import IO, Union
 
+from .launch import Launch
 from .programs import ENVIRONMENT
 
 MARK = "NANNYAPI_COMMAND"
@@ -33,11 +34,13 @@ class ProcessFamily:
         self.leaders: list[subprocess.Popen[bytes]] = []
         self.codes: dict[int, int] = {}
 
-    def start(self, path: str, arguments: list[str], stdin: _Target, stdout: _Target, stderr: _Target) -> int:
-        """Starts a program without a shell; its process id. Raises OSError. A sandbox would wrap `arguments` here."""
+    def start(self, launch: Launch, name: str, stdin: _Target, stdout: _Target, stderr: _Target) -> int:
+        """Starts what stands for the program `name`; its process id. Raises OSError."""
+        path, *words = launch.arguments
         process = subprocess.Popen(
-            arguments,
+            [name if launch.is_program else path, *words],
             executable=path,
+            pass_fds=launch.descriptors,
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
 from typing import Any, Callable
 
 from .execute import Limits, LineExecutor, Outcome
-from .policy import Policy
+from .fence import NoFence, choose
+from .launch import Fence
+from .policy import JudgedPipeline, Policy
 
 Result = dict[str, Any]
 
@@ -27,14 +30,20 @@ def run_commands(
     parallel: int = 4,
     cancelled: Callable[[], bool] = lambda: False,
     on_done: Callable[[Result], None] | None = None,
+    fence: Fence | NoFence | None = None,
 ) -> list[Result]:
     """The protocol's command results, in the order of `commands` (`{"id", "command", …}` each).
+
+    They run in `fence`; without one in this host's sandbox, and where it has none that works, they are refused.
 
     `parallel` commands run at a time, each within `limits`. `cancelled` is polled at least five times a second; once
     it is true every process that was started here is ended. `on_done` is called in the caller's thread. A refused
     command has `refused`, `reason` and `exit_code` None. Never raises for what a command is or does.
     """
-    return _Round(commands, policy, limits, cancelled, on_done).run(parallel)
+    if fence is not None:
+        return _Round(commands, policy, limits, cancelled, on_done, fence).run(parallel)
+    with contextlib.closing(choose(policy.secret_patterns, unsandboxed=False)) as found:
+        return _Round(commands, policy, limits, cancelled, on_done, found).run(parallel)
 
 
 class _Round:
@@ -45,8 +54,10 @@ class _Round:
         limits: Limits,
         cancelled: Callable[[], bool],
         on_done: Callable[[Result], None] | None,
+        fence: Fence | NoFence,
     ) -> None:
         self.commands = commands
+        self.fence = fence
         self.policy = policy
         self.limits = limits
         self.cancelled = cancelled
@@ -105,8 +116,12 @@ class _Round:
         verdict = self.policy.judge(str(self.commands[index].get("command", "")))
         if not verdict.allowed:
             return {**self._empty(index), "refused": True, "reason": verdict.reason}
-        outcome = LineExecutor(self.limits, self.cancelled).run(verdict.pipelines)
-        return {**self._empty(index), **_as_result(outcome)}
+        if isinstance(self.fence, NoFence):
+            return {**self._empty(index), "refused": True, "reason": self.fence.reason}
+        outcome = LineExecutor(self.limits, self.cancelled, self.fence, self.policy.paths.may_read).run(
+            verdict.pipelines
+        )
+        return {**self._empty(index), **_as_result(outcome), **_granted(verdict.pipelines)}
 
     def _empty(self, index: int) -> Result:
         command = self.commands[index]
@@ -128,7 +143,20 @@ def _as_result(outcome: Outcome) -> Result:
         result["cancelled"] = True
     if outcome.error:
         result["error"] = outcome.error
+    if outcome.notes:
+        result["notes"] = list(outcome.notes)
     return result
+
+
+def _granted(pipelines: list[JudgedPipeline]) -> Result:
+    """The capabilities that programs of the line had; nothing where there were none, as is the rule."""
+    granted = {
+        command.arguments[0]: sorted(command.grants.capabilities)
+        for pipeline in pipelines
+        for command in pipeline.commands
+        if command.grants.capabilities
+    }
+    return {"granted": granted} if granted else {}
 
 
 __all__ = ["Limits", "run_commands"]

@@ -33,6 +33,7 @@ class SiteRules:
     allow: dict[str, Rule] = field(default_factory=dict)
     refuse: dict[str, str] = field(default_factory=dict)
     secret_paths: list[tuple[str, str]] = field(default_factory=list)
+    secret_patterns: tuple[str, ...] = ()
 
 
 def read_site_rules(path: str) -> SiteRules:
@@ -51,6 +52,7 @@ def read_site_rules(path: str) -> SiteRules:
         {name: _rule(path, name, rule) for name, rule in _object(path, data, "allow").items()},
         {name: str(reason) for name, reason in _object(path, data, "refuse").items()},
         [(fnmatch.translate(str(pattern)), "named as secret by this site") for pattern in _list(path, data)],
+        tuple(str(pattern) for pattern in _list(path, data)),
     )
 
 
@@ -111,7 +113,8 @@ def _check_grants(path: str, program: str, rule: Rule) -> None:
 
 _SHAPES: dict[str, type] = {
     **dict.fromkeys(("values", "optional", "refused", "needs", "needs_with", "forms_with", "bsd_values"), dict),
-    **dict.fromkeys(("capability", "network"), dict),
+    **dict.fromkeys(("capability", "network", "insert_for"), dict),
+    "runs": int,
     **dict.fromkeys(("matching", "forms", "insert", "dbus"), list),
     "options_first": bool,
 }

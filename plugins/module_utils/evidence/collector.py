@@ -13,8 +13,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.fence import NoFence
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.launch import Fence
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.policy import Policy
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.runner import Limits, run_commands
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import Tracer
@@ -34,8 +36,13 @@ class Collector:
         *,
         stop: Optional[threading.Event] = None,
         progress: Optional[Progress] = None,
+        fence: Optional[Union[Fence, NoFence]] = None,
     ) -> None:
-        """`stop`: set it, and commands are ended and traces detached at once."""
+        """`stop`: set it, and commands are ended and traces detached at once.
+
+        `fence`: what commands run in; without one, in this host's sandbox.
+        """
+        self._fence = fence
         self._tracer = tracer
         self._policy = policy
         self._limits = limits
@@ -74,6 +81,7 @@ class Collector:
             parallel=_COMMANDS_AT_ONCE,
             cancelled=cancelled,
             on_done=self._done,
+            fence=self._fence,
         )
 
     def _done(self, result: dict[str, Any]) -> None:

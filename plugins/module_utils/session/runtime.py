@@ -22,6 +22,8 @@ _MAX_ARGUMENTS = 56 * 1024
 def _lacks_libraries() -> bool:
     if any(importlib.util.find_spec(name) is None for name in ("pydantic", "bashlex", "httpx")):
         return True
+    if all(importlib.util.find_spec(name) is None for name in ("seccomp", "pyseccomp")):
+        return True
     # Distributions still ship pydantic 1, which the protocol cannot use.
     return importlib.metadata.version("pydantic").startswith("1.")
 

@@ -11,7 +11,7 @@ describe() {
     echo "key $key"
     echo "kernel $kernel"
     echo "python $(readlink -f /usr/bin/python3)"
-    dpkg-query -W -f '${Package} ${Version} ${db:Status-Status}\n' python3-bpfcc libbpfcc python3-venv 'linux-headers-*' 2>/dev/null |
+    dpkg-query -W -f '${Package} ${Version} ${db:Status-Status}\n' python3-bpfcc libbpfcc python3-venv bubblewrap python3-seccomp xdg-dbus-proxy 'linux-headers-*' 2>/dev/null |
         grep -v not-installed
     for path in "/lib/modules/$kernel/build/$header" "/lib/modules/$kernel/source/$header" /sys/kernel/kheaders.tar.xz; do
         [ -e "$path" ] && echo "$path"

@@ -160,6 +160,7 @@ RULES: dict[str, Rule] = {
         "example": "lsof -nP -iTCP -sTCP:LISTEN",
     },
     "fuser": {
+        "network": {"": "inet inet6"},
         "capability": {"": "SYS_PTRACE DAC_READ_SEARCH"},
         "flags": "-4 -6 -a -c -f -m -s -u -v --all --mount --user --verbose",
         "values": {"-n --namespace": "word"},

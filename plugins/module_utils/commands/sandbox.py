@@ -1,0 +1,222 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to the collection: the second fence, in which every command runs whatever the policy thought of it.
+
+bubblewrap makes the namespaces and the mounts and loads the filter of system calls, setpriv gives up being root,
+prlimit sets limits, and a shell that is given one line becomes the program: its words are on no command line but its
+own, where `ps` and `pgrep -f` would find them. A PID namespace of its own lies over the host's /proc: processes
+are seen, none can be signalled or traced by number, and all of it dies with bubblewrap.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from . import seccomp
+from .dbus_filter import BusFilter
+from .grants import CAPABILITIES, NOTHING, Grants
+from .launch import Launch
+from .programs import ENVIRONMENT
+from .sandbox_host import Tools, account, find_tools, hidden_processes
+from .sandbox_mounts import Masks, find_masks
+from .trusted_reader import Given, TrustedReader
+
+# They show the mounts that they have themselves, all of them read-only here: they are given the host's table instead.
+# The process that bubblewrap sets up becomes theirs only without a PID namespace.
+_SHOW_MOUNTS = ("df", "findmnt", "lsblk", "mount", "mountpoint")
+_TABLES = ("mounts", "mountinfo")
+# They look for themselves in /proc by their own process id, to leave themselves out or to see what /proc offers.
+_FIND_THEMSELVES = ("fuser", "lsof", "pgrep", "pidof")
+# It opens /dev/null so at its start, and ends where that fails.
+_OPENS_BOTH_WAYS = ("lsof",)
+_CHANGE_ACCOUNT = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
+# In the sandbox's own /dev, which is gone with it.
+_SCRIPT = "/dev/.command"
+_PROBE = "the sandbox works"
+
+
+class SandboxUnavailable(Exception):
+    """This host cannot fence commands in; the text is a sentence for the operator."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Limits of one program: bytes, processes of the account, open files. Seconds of CPU come with each command."""
+
+    memory: int = 1 << 30
+    processes: int = 128
+    files: int = 1024
+    file_size: int = 64 << 20
+    scratch: int = 64 << 20
+
+
+class Sandbox:
+    """bubblewrap on this host. `for_host` says whether it works; one instance serves a diagnosis."""
+
+    name = "bubblewrap"
+
+    def __init__(self, tools: Tools, masks: Masks, bounds: Bounds) -> None:
+        self.tools = tools
+        self.masks = masks
+        self.bounds = bounds
+        self.root = os.geteuid() == 0
+        self.account = account() if self.root else os.geteuid()
+        self.proc = hidden_processes()
+        self.bus = BusFilter(tools.dbus_proxy, self.account) if self.root else None
+
+    @classmethod
+    def for_host(cls, also_secret: tuple[str, ...] = (), bounds: Bounds | None = None) -> Sandbox:
+        """A sandbox that was tried. Raises `SandboxUnavailable`."""
+        reason = seccomp.available()
+        if reason:
+            raise SandboxUnavailable(_sentence(reason))
+        tools = find_tools()
+        if isinstance(tools, str):
+            raise SandboxUnavailable(_sentence(tools))
+        made = cls(tools, find_masks(also_secret), bounds or Bounds())
+        made.probe()
+        return made
+
+    def describe(self) -> dict[str, Any]:
+        """What fences commands in, as data."""
+        return {
+            "name": self.name,
+            "commands": "sandboxed",
+            "version": self.tools.version,
+            "account": self.account,
+            "user_namespace": not self.root,
+            "seccomp": True,
+            "trusted_reader": self.root and self.tools.perms,
+            "dbus_filter": bool(self.bus and self.bus.usable()),
+            "reason": None,
+        }
+
+    def probe(self) -> None:
+        """Runs a command that does nothing. Raises `SandboxUnavailable` where that fails."""
+        launch = self.launch("/bin/sh", ["sh", "-c", f"echo '{_PROBE}'"], NOTHING, 10, lambda path: None)
+        try:
+            ran = subprocess.run(
+                launch.arguments,
+                pass_fds=launch.descriptors,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=20,
+                check=False,
+                env=ENVIRONMENT,
+                cwd="/",
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise SandboxUnavailable(_sentence(f"bubblewrap could not be run ({error})")) from error
+        finally:
+            launch.close()
+        if ran.returncode != 0 or _PROBE not in ran.stdout:
+            said = (ran.stderr.strip().splitlines() or ["nothing"])[-1]
+            raise SandboxUnavailable(_sentence(f"bubblewrap ended with {ran.returncode} and said: {said}"))
+
+    def launch(
+        self, path: str, arguments: list[str], grants: Grants, seconds: float, may_read: Callable[[str], None]
+    ) -> Launch:
+        """What to start so that `arguments` (the program's name first) run fenced in. Raises OSError."""
+        readable = self.root and self.tools.perms
+        tables = _TABLES if arguments[0] in _SHOW_MOUNTS else ()
+        given = TrustedReader(may_read).give(grants.reads, tables) if readable else Given()
+        launch = Launch([], notes=given.notes)
+        launch.on_close.append(given.close)
+        try:
+            words = [given.renamed.get(word, word) for word in arguments[1:]]
+            options = self._options(arguments[0], grants, launch)
+            options += given.options
+            options += self._script(launch, [arguments[0], *words])
+            listed = self._memory(launch, b"".join(option.encode(*_ENCODED) + b"\0" for option in options))
+            launch.descriptors += given.descriptors
+            given.descriptors = []
+            launch.arguments = [*self.tools.starter, "--args", str(listed), "--"]
+            launch.arguments += [*self._inner(grants, seconds), self.tools.shell, _SCRIPT]
+        except BaseException:
+            launch.close()
+            raise
+        return launch
+
+    def close(self) -> None:
+        """Ends what was started beside commands."""
+        if self.bus is not None:
+            self.bus.close()
+
+    def _options(self, program: str, grants: Grants, launch: Launch) -> list[str]:
+        capable = bool(grants.capabilities) and self.root
+        hides = self.proc.hidden and self.proc.group is None
+        seen = hides or program in (*_FIND_THEMSELVES, *_SHOW_MOUNTS)
+        families = frozenset(grants.network) | (frozenset({"unix"}) if grants.dbus else frozenset())
+        rules = seccomp.CallRules(families, not capable, not seen, program in _OPENS_BOTH_WAYS)
+        options = ["--die-with-parent", "--new-session", "--chdir", "/"]
+        options += [] if seen else ["--unshare-pid"]
+        if self.root:
+            for name in (*_CHANGE_ACCOUNT, *(f"CAP_{name}" for name in sorted(grants.capabilities))):
+                options += ["--cap-add", name]
+        options += self._mounts(grants, capable)
+        if hides:
+            options += ["--proc", "/proc"]
+        if grants.dbus and not grants.network:
+            # No abstract socket of the host's is to be reached by who may use local sockets.
+            options += ["--unshare-net"]
+        return [*options, "--seccomp", str(self._memory(launch, seccomp.program(rules)))]
+
+    def _mounts(self, grants: Grants, capable: bool) -> list[str]:
+        options = ["--ro-bind", "/", "/", "--dev", "/dev"]
+        if self.tools.perms and self.tools.size:
+            options += ["--perms", "1777", "--size", str(self.bounds.scratch), "--tmpfs", "/tmp"]
+        else:
+            options += ["--tmpfs", "/tmp", "--remount-ro", "/tmp"]
+        options += self.masks.options("DAC_READ_SEARCH" in grants.capabilities and capable)
+        if grants.dbus and self.bus is not None:
+            options += self.bus.options(grants.dbus)
+        return options
+
+    def _script(self, launch: Launch, words: list[str]) -> list[str]:
+        """bwrap's options for the one line that a shell becomes the program by."""
+        descriptor = self._memory(launch, f"exec {shlex.join(words)}\n".encode(*_ENCODED))
+        return [*(["--perms", "0444"] if self.tools.perms else []), "--file", str(descriptor), _SCRIPT]
+
+    def _inner(self, grants: Grants, seconds: float) -> list[str]:
+        """setpriv around prlimit, around what follows."""
+        words: list[str] = []
+        if self.root:
+            kept = "".join(f",+{name.lower()}" for name in CAPABILITIES if name in grants.capabilities)
+            groups = ["--groups", str(self.proc.group)] if self.proc.group is not None else ["--clear-groups"]
+            words += [self.tools.setpriv, "--reuid", str(self.account), "--regid", str(self.account), *groups]
+            words += [f"--inh-caps=-all{kept}", f"--ambient-caps=-all{kept}", f"--bounding-set=-all{kept}"]
+            words += ["--no-new-privs", "--pdeathsig", "KILL"]
+        bounds = self.bounds
+        words += [self.tools.prlimit, f"--cpu={int(seconds) + 2}", f"--as={bounds.memory}", "--core=0"]
+        words += [f"--nproc={bounds.processes}"] if self.root else []
+        words += [f"--nofile={bounds.files}", f"--fsize={bounds.file_size}", "--memlock=65536", "--"]
+        return words
+
+    @staticmethod
+    def _memory(launch: Launch, content: bytes) -> int:
+        descriptor = os.memfd_create("sandbox", os.MFD_CLOEXEC)
+        launch.descriptors.append(descriptor)
+        os.write(descriptor, content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return descriptor
+
+
+_ENCODED = ("utf-8", "surrogateescape")
+
+
+def _sentence(reason: str) -> str:
+    return (
+        f"No command was run, as this host has no working sandbox for them: {reason}. The role runtime installs what is"
+        " needed; to run commands with the policy as the only fence, say so for this run (unsandboxed_commands: true)."
+    )
+
+
+__all__ = ["Bounds", "Sandbox", "SandboxUnavailable"]
