@@ -30,6 +30,7 @@ from .ebpf.tracer import TraceLimits, Tracer
 from .evidence.collector import Collector, Progress
 from .evidence.system import system_information
 from .fitting import fit_evidence
+from .grounding.check import bounded
 from .loop import LoopLimits, diagnose
 from .model.factory import make_model
 from .model.port import Answer, Model
@@ -41,7 +42,8 @@ MAX_ISSUE = 4000
 # Characters of evidence in a result, and in facts, which the controller keeps for every host to the end of the run.
 _MAX_RESULT = 96 * 1024
 _MAX_FACTS = 24 * 1024
-_FACTS = ("resolution", "ebpf_results", "command_results", "rounds", "usage", "episode_id", "model")
+_CLAIMS_IN_RESULT, _CLAIMS_IN_FACTS = 100, 20
+_FACTS = ("resolution", "grounding", "ebpf_results", "command_results", "rounds", "usage", "episode_id", "model")
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,8 @@ def _finished(result: dict[str, Any], capabilities: dict[str, Any]) -> dict[str,
         result["notes"] = [f"The record of this diagnosis could not be written: {error}."]
     evidence = {"command_results": result["command_results"], "ebpf_results": result["ebpf_results"]}
     result.update(fit_evidence(evidence, _MAX_RESULT), record=str(path) if path else None)
+    if result["grounding"]:
+        result["grounding"] = bounded(result["grounding"], _CLAIMS_IN_RESULT)
     if result["resolution"] is None:
         raise DiagnosisError(result["error"] or "The diagnosis ended without a resolution.", result)
     return result
@@ -208,6 +212,8 @@ def facts(result: dict[str, Any]) -> dict[str, Any]:
         return {}
     evidence = {"command_results": result["command_results"], "ebpf_results": result["ebpf_results"]}
     kept = {**result, **fit_evidence(evidence, _MAX_FACTS)}
+    if kept.get("grounding"):
+        kept["grounding"] = bounded(kept["grounding"], _CLAIMS_IN_FACTS)
     return {"ansible_facts": {f"nannyapi_{name}": kept[name] for name in _FACTS}}
 
 

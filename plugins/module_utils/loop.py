@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from typing import Any, Optional
 
 from . import turns
+from .grounding.check import Checker
 from .model.port import Answer, Model, ModelError
 from .protocol import MAX_COMMANDS, MAX_PROGRAMS, Diagnostic, Parsed, Program, ReplyError, Resolution, parse_reply
 
@@ -25,6 +26,8 @@ _SETTLE_SECONDS = 2.0
 """What a round costs beside its longest trace: attaching, detaching, decoding."""
 
 _SHORTEST_TRACE = 1.0
+_SHORTEST_CORRECTION = 5.0
+"""Seconds that have to be left for a resolution to be corrected."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class LoopLimits:
     trace_seconds: float = 60.0
     answer_seconds: float = 180.0
     repairs: int = 2
+    corrections: int = 1
+    """How often a resolution with claims that the evidence does not carry is sent back: 0 or 1."""
     reserve_seconds: float = 60.0
     """Kept back for the last turn, but never more than a fifth of ``seconds``."""
 
@@ -57,7 +62,8 @@ def diagnose(
     """Carry a diagnosis from *issue* to its end; never raises for anything that a model says.
 
     collect: takes commands, programs and a deadline (a value of *clock*), gives ``command_results``, ``ebpf_results``.
-    Returns ``resolution`` (None where none was reached), ``ended`` (``resolution``, ``round_limit``, ``time_limit``,
+    Returns ``resolution`` (None where none was reached), ``grounding`` (what of it was found in the evidence; None
+    without one), ``ended`` (``resolution``, ``round_limit``, ``time_limit``,
     ``model_error``, ``unusable_replies``), ``error`` (a sentence, or None), ``rounds``, ``command_results``,
     ``ebpf_results``, ``usage``, ``episode_id``, ``model``. After ``round_limit`` and ``time_limit`` the resolution is
     what the model concluded in its last turn, if it did.
@@ -82,6 +88,8 @@ class _Diagnosis:
         self._ended: Optional[str] = None
         self._error: Optional[str] = None
         self._resolution: Optional[dict[str, Any]] = None
+        self._grounding: Optional[dict[str, Any]] = None
+        self._told: dict[str, Any] = {}
         self._rounds: list[dict[str, Any]] = []
         self._command_results: list[dict[str, Any]] = []
         self._ebpf_results: dict[str, dict[str, Any]] = {}
@@ -99,6 +107,7 @@ class _Diagnosis:
             "longest_trace_seconds": self._limits.trace_seconds,
         }
         self._next = turns.opening(system_information, capabilities, allowed, issue)
+        self._told = {"issue": issue, "system_information": system_information, "ebpf_capabilities": capabilities}
         if self._limits.rounds < 1:
             self._make_last("round_limit")
         try:
@@ -114,8 +123,7 @@ class _Diagnosis:
         if parsed is None:
             return
         if isinstance(parsed.reply, Resolution):
-            self._resolution = parsed.reply.model_dump()
-            self._end(self._last_turn or "resolution", None)
+            self._conclude(parsed.reply)
         elif self._time_to_trace() < _SHORTEST_TRACE:
             self._next = {}
             self._make_last("time_limit")
@@ -177,6 +185,43 @@ class _Diagnosis:
         self._messages += [turns.as_message(self._next), turns.as_echo(answer.content)]
         self._count(answer)
         return answer
+
+    def _conclude(self, reply: Resolution) -> None:
+        """Hold a resolution against the evidence; where claims were not found, have it corrected, once."""
+        collected = {"command_results": self._command_results, "ebpf_results": self._ebpf_results}
+        checker = Checker({**self._told, **collected})
+        self._resolution = reply.model_dump()
+        self._grounding = {**checker.check(self._resolution), "correction": "not needed"}
+        missing = self._grounding["unsupported"]
+        if missing:
+            outcome = self._corrected(checker, missing)
+            self._grounding = {**self._grounding, "correction": outcome}
+        self._end(self._last_turn or "resolution", None)
+
+    def _corrected(self, checker: Checker, missing: list[dict[str, Any]]) -> str:
+        """Ask once for a resolution without the claims that are missing; what came of it, as one of few words.
+
+        Never the end of a diagnosis: whatever goes wrong here, the resolution that there is stays.
+        """
+        if not self._limits.corrections or self._deadline - self._clock() < _SHORTEST_CORRECTION:
+            return "not asked for"
+        self._tell(
+            "repair", f"{_counted(len(missing), 'claim')} not found in the evidence; asking to correct", attempt=1
+        )
+        self._next = turns.correction(missing)
+        self._last_turn, before = self._last_turn or "resolution", self._last_turn
+        try:
+            parsed = self._parsed(self._ask())
+        except (ModelError, ReplyError):
+            return "not answered"
+        finally:
+            self._last_turn = before
+        corrected = parsed.reply.model_dump()
+        found = checker.check(corrected)
+        if len(found["unsupported"]) > len(missing):
+            return "no better"
+        self._resolution, self._grounding = corrected, dict(found)
+        return "made"
 
     def _run_round(self, asked: Diagnostic, notes: list[str]) -> None:
         number = len(self._rounds) + 1
@@ -265,6 +310,7 @@ class _Diagnosis:
     def _result(self) -> dict[str, Any]:
         return {
             "resolution": self._resolution,
+            "grounding": self._grounding,
             "ended": self._ended,
             "error": self._error,
             "rounds": self._rounds,

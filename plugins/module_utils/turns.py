@@ -21,6 +21,15 @@ _LAST_TURN = {
     "time_limit": "The time of this diagnosis is used up.",
 }
 
+_CLAIMS_NAMED = 40
+
+_CORRECT = (
+    'What "unsupported" lists was claimed in your resolution and not found in what was collected. Nothing further will '
+    'be run. Answer again with response_type "resolution", whole: give what the evidence says, with the id of the '
+    "command or the key of the result that it is from; leave out what no result carries; lower the confidence where "
+    "that takes away what it rests on. This is asked once."
+)
+
 _RESOLVE_NOW = (
     'Nothing further will be run. Answer now with response_type "resolution": the best conclusion that the evidence '
     'so far carries, with confidence "Low" where it does not settle the matter, and what should be looked at next.'
@@ -60,6 +69,12 @@ def repair(problem: str, attempts_left: int) -> dict[str, Any]:
     """The turn after a reply that cannot be used."""
     left = "This is the last attempt." if attempts_left == 1 else f"{attempts_left} attempts are left."
     return {"repair": f"Your last reply could not be used. {problem} {left}"}
+
+
+def correction(unsupported: list[dict[str, Any]]) -> dict[str, Any]:
+    """The turn after a resolution with claims that were not found in the evidence; at most forty are named."""
+    named = [{"claim": each["claim"], "reason": each["reason"]} for each in unsupported[:_CLAIMS_NAMED]]
+    return {"repair": _CORRECT, "unsupported": named}
 
 
 def last_turn(why: str) -> str:

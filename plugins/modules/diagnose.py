@@ -192,6 +192,47 @@ resolution:
     resolution_plan: "1. Start the server that should listen on 127.0.0.1:5432."
     confidence: High
     ebpf_evidence: "connects_1795362582: connect(2) returned ECONNREFUSED 42 times."
+grounding:
+  description:
+    - What of RV(resolution) was found in the evidence, and what was not. Numbers with their units, names, addresses,
+      processes, paths, errors and quotes in C(root_cause) and C(ebpf_evidence) are looked up in what was collected, by
+      rules, without a model. Null without a resolution.
+    - A claim that is not found need not be wrong, nor one that is found the cause. At most 100 of each are listed.
+  returned: when a diagnosis was made
+  type: dict
+  contains:
+    supported:
+      description:
+        - Claims that were found, each with the field that it stands C(in), and the ids of commands and keys of eBPF
+          results that bear it out (C(by)). V(system) is what was told of the host at the start, V(issue) the issue.
+      type: list
+      elements: dict
+      returned: always
+    unsupported:
+      description: Claims that were not found, each with the field that it stands C(in), and a C(reason).
+      type: list
+      elements: dict
+      returned: always
+    correction:
+      description:
+        - What came of asking the model, once, to correct what was not found. V(not needed), V(made), or, with the first
+          resolution kept, V(no better), V(not answered) or V(not asked for) for want of time.
+      type: str
+      returned: always
+    left_out:
+      description: How many claims of each kind are not listed.
+      type: dict
+      returned: when there are more than are listed
+  sample:
+    supported:
+      - claim: ECONNREFUSED
+        in: ebpf_evidence
+        by: [connects_1795362582]
+    unsupported:
+      - claim: 10.0.0.5:5432
+        in: root_cause
+        reason: not found in what was collected
+    correction: no better
 ended:
   description:
     - How it ended. V(resolution), or V(round_limit) or V(time_limit) with the best resolution from what was known, or
@@ -299,6 +340,10 @@ ansible_facts:
   contains:
     nannyapi_resolution:
       description: As RV(resolution).
+      type: dict
+      returned: when a diagnosis was made
+    nannyapi_grounding:
+      description: As RV(grounding), with at most 20 claims of each kind.
       type: dict
       returned: when a diagnosis was made
     nannyapi_ebpf_results:

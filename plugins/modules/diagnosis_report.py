@@ -113,6 +113,13 @@ confidence:
   returned: with O(diagnosis)
   type: str
   sample: High
+claims:
+  description:
+    - How many claims of the resolution were found in the evidence (C(supported)), and how many were not
+      (C(unsupported)). The file lists them.
+  returned: with O(diagnosis)
+  type: dict
+  sample: {supported: 5, unsupported: 0}
 ended:
   description: How the diagnosis ended, as M(nannyapi.diagnostics.diagnose) returns it.
   returned: with O(diagnosis)
@@ -170,6 +177,7 @@ overview:
           ebpf_evidence: "opens_1795362582: 10,235 of 10,235 calls returned EMFILE."
         root_cause: "orders (4711) may open no more files."
         confidence: High
+        claims: {supported: 5, unsupported: 0}
         ended: resolution
         error:
         model: offline

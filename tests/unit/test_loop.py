@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -34,6 +35,8 @@ SOLVED = {
     "confidence": "High",
     "ebpf_evidence": "40 of 42 connects failed with ECONNREFUSED",
 }
+# Holds nothing that could be looked up.
+VAGUE = {**SOLVED, "root_cause": "the service is down", "ebpf_evidence": ""}
 
 
 class Clock:
@@ -103,6 +106,7 @@ class Recorded:
                     "event_count": 42,
                     "events": events,
                     "summary": "42 connects, 40 failed.",
+                    "by_result": {"ok": 2, "ECONNREFUSED": 40},
                 }
                 for each in programs
             },
@@ -221,7 +225,7 @@ def test_the_same_asked_again_is_run_again_and_kept_apart() -> None:
 
 
 def test_a_reply_that_cannot_be_used_is_answered_with_what_was_wrong() -> None:
-    run = play('{"response_type": "diagnostic", "commands": [5]}', SOLVED)
+    run = play('{"response_type": "diagnostic", "commands": [5]}', VAGUE)
     assert run.result["ended"] == "resolution"
     said = run.said(1)["repair"]
     assert "commands[0] is 5" in said
@@ -384,12 +388,98 @@ def test_more_commands_than_a_round_runs_are_told_rather_than_cut() -> None:
 
 
 def test_servers_that_count_no_tokens_are_counted_as_such() -> None:
-    usage = play(Answer(json.dumps(SOLVED))).result["usage"]
+    usage = play(Answer(json.dumps(VAGUE))).result["usage"]
     assert usage == {"calls": 1, "prompt_tokens": 0, "completion_tokens": 0, "calls_without_token_counts": 1}
 
 
+INVENTED = {
+    **SOLVED,
+    "root_cause": "nginx (pid 77) refuses 127.0.0.1:5999",
+    "ebpf_evidence": "41 of 42 connects failed",
+}
+
+
+def not_found(run: Run) -> list[str]:
+    return [each["claim"] for each in run.result["grounding"]["unsupported"]]
+
+
+def test_a_resolution_that_the_evidence_carries_is_taken_as_it_is() -> None:
+    run = play(LOOK, SOLVED)
+    assert not_found(run) == []
+    assert run.result["grounding"]["correction"] == "not needed"
+    by = {each["claim"]: each["by"] for each in run.result["grounding"]["supported"]}
+    assert by["40"] == by["ECONNREFUSED"] == ["connects_1695902400"]
+
+
+def test_claims_that_were_not_found_are_named_and_the_corrected_resolution_counts() -> None:
+    run = play(LOOK, INVENTED, SOLVED)
+    assert run.result["resolution"] == SOLVED
+    assert (run.result["ended"], run.result["error"]) == ("resolution", None)
+    assert [each["claim"] for each in run.said(2)["unsupported"]] == ["nginx", "77", "41"]
+    assert all(each["reason"] for each in run.said(2)["unsupported"])
+    assert not_found(run) == []
+    assert run.result["grounding"]["correction"] == "made"
+    assert run.result["usage"]["calls"] == 3
+    assert len(run.result["rounds"]) == 1
+
+
+def test_a_correction_is_asked_for_once() -> None:
+    run = play(LOOK, INVENTED)
+    assert len(run.model.asked) == 3
+    assert run.result["resolution"] == INVENTED
+    assert not_found(run) == ["nginx", "77", "41"]
+
+
+def test_a_worse_resolution_does_not_replace_the_first() -> None:
+    worse = {**INVENTED, "ebpf_evidence": "41 of 43 connects of mysqld failed with EIO"}
+    run = play(LOOK, INVENTED, worse)
+    assert run.result["resolution"] == INVENTED
+    assert run.result["grounding"]["correction"] == "no better"
+
+
+@pytest.mark.parametrize(
+    "answer", ["nonsense", LOOK, ModelError("It failed.", "failed"), ModelError("Slow.", "timeout")]
+)
+def test_whatever_goes_wrong_with_a_correction_the_first_resolution_stays(answer: Any) -> None:
+    run = play(LOOK, INVENTED, answer)
+    assert (run.result["ended"], run.result["error"]) == ("resolution", None)
+    assert run.result["resolution"] == INVENTED
+    assert run.result["grounding"]["correction"] == "not answered"
+    assert len(run.collect.rounds) == 1
+    assert len(run.model.asked) == 3
+
+
+def test_no_correction_is_asked_for_where_no_time_is_left() -> None:
+    run = play(LOOK, INVENTED, SOLVED, limits=LoopLimits(seconds=14.5), seconds=1.0)
+    assert run.result["grounding"]["correction"] == "not asked for"
+    assert not_found(run) == ["nginx", "77", "41"]
+
+
+def test_a_correction_may_be_switched_off() -> None:
+    run = play(LOOK, INVENTED, SOLVED, limits=LoopLimits(corrections=0))
+    assert (len(run.model.asked), run.result["grounding"]["correction"]) == (2, "not asked for")
+
+
+def test_a_last_turn_is_corrected_too_and_ends_as_what_it_was() -> None:
+    run = play(LOOK, INVENTED, SOLVED, limits=LoopLimits(rounds=1))
+    assert (run.result["ended"], run.result["resolution"]) == ("round_limit", SOLVED)
+
+
+def test_without_a_resolution_there_is_nothing_to_check() -> None:
+    assert play("nonsense").result["grounding"] is None
+
+
 lines = st.sampled_from(
-    [LOOK, SOLVED, "", "nonsense", '{"response_type": "diagnostic"', {"response_type": "resolution"}, [LOOK, SOLVED]]
+    [
+        LOOK,
+        SOLVED,
+        INVENTED,
+        "",
+        "nonsense",
+        '{"response_type": "diagnostic"',
+        {"response_type": "resolution"},
+        [LOOK, SOLVED],
+    ]
 ) | st.text(max_size=50)
 answers = lines | st.builds(
     Answer,
@@ -415,6 +505,6 @@ def test_every_conversation_ends_in_order_within_its_limits(
     assert run.result["ended"] in ("resolution", "round_limit", "time_limit", "model_error", "unusable_replies")
     assert len(run.result["rounds"]) <= rounds
     assert (run.result["resolution"] is None) == (run.result["error"] is not None)
-    assert run.result["ended"] != "resolution" or run.result["resolution"] == SOLVED
+    assert run.result["ended"] != "resolution" or run.result["resolution"] in (SOLVED, INVENTED)
     # Nobody is asked for less than a second, so three last attempts may run over by as many.
     assert run.model.clock.now - 1_000 <= budget + 4

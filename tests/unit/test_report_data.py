@@ -31,6 +31,12 @@ GOOD: dict[str, Any] = {
     "started_at": "2026-01-31T02:03:04.567+00:00",
     "duration_s": 21.4,
     "resolution": RESOLUTION,
+    "grounding": {
+        "supported": [{"claim": "10", "in": "ebpf_evidence", "by": ["p_1"]}],
+        "unsupported": [{"claim": "nginx", "in": "root_cause", "reason": "nothing of this name was seen"}],
+        "correction": "no better",
+        "left_out": {"supported": 2, "unsupported": 0},
+    },
     "ended": "resolution",
     "error": None,
     "ebpf_results": {"p_1": {"program_name": "p", "event_count": 10, "events": [EVENT], "summary": "Ten."}},
@@ -47,6 +53,7 @@ GOOD: dict[str, Any] = {
     "changed": False,
 }
 NAMES = [*GOOD, *RESOLUTION, *EVENT, "failed", "unreachable", "skipped", "msg", "would", "status", "started", "events"]
+NAMES += ["grounding", "supported", "unsupported", "claim", "claims", "in", "by", "reason", "correction", "left_out"]
 NAMES += ["program_name", "event_count", "summary", "command", "output", "exit_code", "thread_id", "target", "refused"]
 TEXTS = st.text(max_size=20) | st.sampled_from(
     ["\x1b[2J\nx", "\ud800", "{{ 1 }}", "High", "resolution", " " * 99 + "x"]
@@ -109,13 +116,41 @@ def test_any_entry_is_read_or_refused(registered: Any) -> None:
 
 def test_a_good_result_is_reported_whole() -> None:
     report = data.host_report("db1", GOOD, "")
-    for key in ("issue", "model", "resolution", "ebpf_results", "command_results", "rounds", "usage", "duration_s"):
+    for key in (
+        "issue",
+        "model",
+        "resolution",
+        "grounding",
+        "ebpf_results",
+        "command_results",
+        "rounds",
+        "usage",
+        "duration_s",
+    ):
         assert report[key] == GOOD[key]
     assert report["started"] == GOOD["started_at"]
     assert report["status"] == "diagnosed"
     assert report["error"] is None
     assert report["warnings"] == ["n", "w"]
     assert "Warning     n" in text.host_text(report)
+
+
+def test_what_was_not_found_is_shown_beside_the_confidence() -> None:
+    report = data.host_report("db1", GOOD, "")
+    shown = text.host_text(report)
+    after = shown[shown.index("Confidence") :]
+    assert "Checked     3 of 4 claims found in the evidence" in after
+    assert "• not found: nginx (nothing of this name was seen)" in after
+    entry = data.entry(report)
+    assert entry["claims"] == {"supported": 3, "unsupported": 1}
+    assert "1 claim not found in the evidence]" in text.summary_text(data.overview({"db1": entry}, "x", "now"))
+
+
+def test_results_of_a_version_that_did_not_check_are_shown_without() -> None:
+    report = data.host_report("db1", {key: value for key, value in GOOD.items() if key != "grounding"}, "")
+    assert report["grounding"] is None
+    assert "Checked" not in text.host_text(report)
+    assert data.entry(report)["claims"] == {}
 
 
 @pytest.mark.parametrize(

@@ -23,16 +23,23 @@ from .text import sentences
 from .traces import add_trace
 
 FIELDS = ("root_cause", "ebpf_evidence")
+KINDS = ("supported", "unsupported")
 MAX_CLAIMS = 200
 """Claims that are looked up in one field."""
 
 _EARLIER = 12
 _LONGEST_CLAIM = 200
+_LONGEST_REASON = 300
 _LONGEST_TEXT = 20_000
+_MOST_KEYS = 6
 
 
 def index_of(evidence: dict[str, Any]) -> Index:
-    """`evidence`: `command_results`, `ebpf_results` of all rounds, and `system_information` where it is known."""
+    """Takes in the evidence.
+
+    `evidence`: `command_results` and `ebpf_results` of all rounds; `system_information`, `ebpf_capabilities` where they
+    are known.
+    """
     index = Index()
     for result in evidence.get("command_results") or []:
         if isinstance(result, dict):
@@ -41,9 +48,9 @@ def index_of(evidence: dict[str, Any]) -> Index:
     for key, result in results.items() if isinstance(results, dict) else ():
         if isinstance(result, dict):
             add_trace(index, str(key), result)
-    told = evidence.get("system_information")
+    told, capabilities = evidence.get("system_information"), evidence.get("ebpf_capabilities")
     if isinstance(told, dict):
-        add_system(index, told)
+        add_system(index, told, capabilities)
     index.finish()
     return index
 
@@ -63,22 +70,44 @@ def claims_of(text: str, index: Index, issue: str = "", before: Sequence[Claim] 
     return found[:MAX_CLAIMS]
 
 
-def ground(resolution: dict[str, Any], evidence: dict[str, Any]) -> dict[str, Any]:
-    """What of a resolution was found in the evidence, and what was not.
+class Checker:
+    """Holds resolutions against one and the same evidence."""
 
-    `evidence` as for `index_of`, with `issue`. Gives `{"supported": [{"claim", "in", "by": [keys]}], "unsupported":
-    [{"claim", "in", "reason"}]}`; `in` is the field. The same claim in the same field is listed once.
-    """
-    index = index_of(evidence)
-    supported: dict[tuple[str, str], dict[str, Any]] = {}
-    unsupported: dict[tuple[str, str], dict[str, Any]] = {}
-    claims: list[Claim] = []
-    for field in FIELDS:
-        claims = claims_of(str(resolution.get(field) or ""), index, str(evidence.get("issue") or ""), claims)
-        for claim in claims:
-            text = claim.text[:_LONGEST_CLAIM]
-            if claim.supported:
-                supported.setdefault((field, text), {"claim": text, "in": field, "by": list(claim.by)})
-            else:
-                unsupported.setdefault((field, text), {"claim": text, "in": field, "reason": claim.reason})
-    return {"supported": list(supported.values()), "unsupported": list(unsupported.values())}
+    def __init__(self, evidence: dict[str, Any]) -> None:
+        """`evidence`: as for `index_of`, with the `issue`."""
+        self._index = index_of(evidence)
+        self._issue = str(evidence.get("issue") or "")
+
+    def check(self, resolution: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+        """What of a resolution was found in the evidence, and what was not.
+
+        Gives `{"supported": [{"claim", "in", "by": [keys]}], "unsupported": [{"claim", "in", "reason"}]}`; `in` is the
+        field. What was said in the same words in the same field is listed once.
+        """
+        supported: dict[tuple[str, str], dict[str, Any]] = {}
+        unsupported: dict[tuple[str, str], dict[str, Any]] = {}
+        claims: list[Claim] = []
+        for field in FIELDS:
+            claims = claims_of(str(resolution.get(field) or ""), self._index, self._issue, claims)
+            for claim in claims:
+                text = claim.text[:_LONGEST_CLAIM]
+                if claim.supported:
+                    supported.setdefault((field, text), {"claim": text, "in": field, "by": list(claim.by[:_MOST_KEYS])})
+                else:
+                    reason = claim.reason[:_LONGEST_REASON]
+                    unsupported.setdefault((field, text), {"claim": text, "in": field, "reason": reason})
+        return {"supported": list(supported.values()), "unsupported": list(unsupported.values())}
+
+
+def ground(resolution: dict[str, Any], evidence: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """What a Checker says of one resolution."""
+    return Checker(evidence).check(resolution)
+
+
+def bounded(grounding: dict[str, Any], most: int) -> dict[str, Any]:
+    """*grounding* with at most so many claims of each kind; `left_out` counts the others."""
+    before = grounding.get("left_out", {})
+    kept = {**grounding, **{kind: grounding[kind][:most] for kind in KINDS}}
+    left_out = {kind: before.get(kind, 0) + max(0, len(grounding[kind]) - most) for kind in KINDS}
+    left_out = {kind: number for kind, number in left_out.items() if number}
+    return {**kept, "left_out": left_out} if left_out else kept

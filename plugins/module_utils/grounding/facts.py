@@ -25,6 +25,9 @@ SYSTEM = "system"
 MAX_FACTS = 60_000
 """Facts that are kept; what comes after is as if it had not been collected. Some 25 MiB."""
 
+MAX_CHARACTERS = 1024 * 1024
+"""Characters of all outputs that are looked at."""
+
 _ROWS_COMPARED = 1000
 
 _WORD = re.compile(r"[^\s\"'`,;|<>(){}\[\]]+")
@@ -102,6 +105,7 @@ class Index:
 
     def __init__(self) -> None:
         self.sources: dict[str, Source] = {}
+        self.room = MAX_CHARACTERS
         self.facts: list[Fact] = []
         self.words: dict[str, set[str]] = defaultdict(set)
         self.ports: dict[str, set[str]] = defaultdict(set)

@@ -17,7 +17,7 @@ from .facts import SYSTEM, Fact, Index, Source, words_of
 from .units import BYTES, PERCENT, PLAIN, SECONDS, measured
 from .vocabulary import word_set
 
-MAX_CHARACTERS = 512 * 1024
+MAX_CHARACTERS = 256 * 1024
 """Characters of one output that are looked at."""
 
 _VALUE = re.compile(r"(?<![\w.])[-+]?(\d+(?:,\d{3})+|\d+(?:\.\d+)?)\s?([A-Za-zµ%]{1,5}(?:/s)?)?(?![\w])")
@@ -44,7 +44,8 @@ def add_command(index: Index, result: dict[str, Any]) -> None:
         value = result.get(name)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             index.add(Fact(key, float(value), unit, name, about=frozenset({"exit", "code", "took"})))
-    output = str(result.get("output") or "")[:MAX_CHARACTERS]
+    output = str(result.get("output") or "")[: min(MAX_CHARACTERS, index.room)]
+    index.room -= len(output)
     index.read(source, output)
     if result.get("exit_code") == 0 and _LISTS_LISTENERS.search(command):
         source.listening = {found[1] for found in _LISTENING.findall(output)}
@@ -60,8 +61,8 @@ def add_command(index: Index, result: dict[str, Any]) -> None:
         index.add(fact)
 
 
-def add_system(index: Index, told: dict[str, Any]) -> None:
-    """Takes what was told of the host at the start."""
+def add_system(index: Index, told: dict[str, Any], capabilities: Any = None) -> None:
+    """Takes what was told of the host at the start; of what its eBPF can do, the words alone."""
     source = index.sources.setdefault(SYSTEM, Source(SYSTEM, False))
     memory = told.get("memory_mib")
     if isinstance(memory, dict) and isinstance(memory.get("total"), (int, float)) and memory["total"] > 0:
@@ -69,6 +70,10 @@ def add_system(index: Index, told: dict[str, Any]) -> None:
             if isinstance(value, (int, float)):
                 about = words_of(f"memory {name}")
                 index.add(Fact(SYSTEM, 100.0 * value / memory["total"], PERCENT, "row", about=about))
+    for labels, value in _leaves(capabilities, ()):
+        index.read(source, " ".join(labels))
+        if isinstance(value, str):
+            index.read(source, value)
     for number, (labels, value) in enumerate(_leaves(told, ())):
         words = words_of(" ".join(labels))
         if isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -40,6 +40,7 @@ def host_report(host: str, registered: Any, issue: str) -> dict[str, Any]:
         "started": reading.text(result.get("started_at")),
         "duration_s": reading.seconds(result.get("duration_s")),
         "resolution": resolution,
+        "grounding": reading.grounding(result.get("grounding")) if resolution else None,
         "ended": result["ended"] if result.get("ended") in reading.ENDINGS else None,
         "error": error,
         "ebpf_results": programs,
@@ -94,9 +95,17 @@ def entry(report: Mapping[str, Any]) -> dict[str, Any]:
             **{key: report[key] for key in kept},
             "resolution": {key: resolution.get(key) for key in reading.RESOLUTION},
             "started_at": report["started"],
+            "claims": _claims(report["grounding"]),
             "events": sum(result["event_count"] for result in report["ebpf_results"].values()),
         }
     )
+
+
+def _claims(grounding: Optional[Mapping[str, Any]]) -> dict[str, int]:
+    """How many claims were found in the evidence, and how many not."""
+    if not grounding:
+        return {}
+    return {kind: len(grounding[kind]) + grounding["left_out"][kind] for kind in reading.CLAIMS}
 
 
 def read_entry(registered: Any) -> Optional[dict[str, Any]]:
@@ -115,6 +124,7 @@ def _entry(given: Mapping[str, Any]) -> dict[str, Any]:
         "resolution": resolution or None,
         "root_cause": resolution.get("root_cause"),
         "confidence": resolution.get("confidence"),
+        "claims": {kind: n for kind, n in reading.counts(given.get("claims")).items() if kind in reading.CLAIMS},
         "ended": given["ended"] if given.get("ended") in reading.ENDINGS else None,
         "error": _cut(reading.text(given.get("error")) or "") or None,
         "model": reading.text(given.get("model")),

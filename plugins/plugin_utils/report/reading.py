@@ -16,6 +16,8 @@ from typing import Any, Optional
 Check = Callable[[Any], bool]
 
 ENDINGS = ("resolution", "round_limit", "time_limit", "model_error", "unusable_replies")
+CLAIMS = ("supported", "unsupported")
+CORRECTIONS = ("not needed", "made", "no better", "not answered", "not asked for")
 _CONFIDENCES = ("High", "Medium", "Low")
 _DEEPEST = 40
 _LARGEST = 2**64
@@ -59,6 +61,22 @@ def counts(value: Any) -> dict[str, int]:
 def resolution(value: Any) -> Optional[dict[str, Any]]:
     """A resolution of the protocol, else None."""
     return _object(value, RESOLUTION)
+
+
+def grounding(value: Any) -> Optional[dict[str, Any]]:
+    """What of a resolution was found in the evidence, and what was not; None where that is not known."""
+    if not isinstance(value, dict) or not isinstance(value.get("supported"), list):
+        return None
+    left_out = counts(value.get("left_out"))
+    supported, _unread = _objects(value["supported"], _SUPPORTED, {})
+    unsupported, _unread = _objects(value.get("unsupported"), _UNSUPPORTED, {})
+    correction = value.get("correction")
+    return {
+        "supported": supported,
+        "unsupported": unsupported,
+        "correction": correction if correction in CORRECTIONS else None,
+        "left_out": {kind: left_out.get(kind, 0) for kind in CLAIMS},
+    }
 
 
 def programs(value: Any) -> tuple[dict[str, dict[str, Any]], int]:
@@ -136,6 +154,8 @@ RESOLUTION: dict[str, Check] = {
     "confidence": lambda value: value in _CONFIDENCES,
     "ebpf_evidence": _text,
 }
+_SUPPORTED: dict[str, Check] = {"claim": _text, "in": _text, "by": _texts}
+_UNSUPPORTED: dict[str, Check] = {"claim": _text, "in": _text, "reason": _text}
 _PROGRAM: dict[str, Check] = {
     "program_name": _text,
     "event_count": whole,

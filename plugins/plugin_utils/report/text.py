@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from typing import Any
+from typing import Any, Optional
 
 _WIDTH = 79  # so that nothing wraps in 80 columns
 _LABEL = 12
@@ -17,6 +17,7 @@ _DEEPEST_INDENT = 16
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _RULE = "─" * _WIDTH
 _COMMANDS_LISTED = 12
+_CLAIMS_LISTED = 8
 
 
 def clean(text: Any) -> str:
@@ -69,8 +70,23 @@ def host_text(report: dict[str, Any]) -> str:
         lines += ["", *_block("Evidence", resolution["ebpf_evidence"])]
         lines += ["", *_block("Plan", resolution["resolution_plan"])]
         lines += ["", *_block("Confidence", resolution["confidence"])]
+        lines += _grounding(report["grounding"])
     lines += [line for warning in report["warnings"] for line in _block("Warning", warning)]
     return "\n".join(lines)
+
+
+def _grounding(grounding: Optional[dict[str, Any]]) -> list[str]:
+    """How much of the resolution the evidence carries, and what it does not."""
+    if not grounding:
+        return []
+    found, missing = (len(grounding[kind]) + grounding["left_out"][kind] for kind in ("supported", "unsupported"))
+    if not found + missing:
+        return []
+    lines = _block("Checked", f"{found:,} of {_plural(found + missing, 'claim')} found in the evidence")
+    for each in grounding["unsupported"][:_CLAIMS_LISTED]:
+        lines += _block("", f"• not found: {one_line(each['claim'])} ({one_line(each['reason'])})")
+    more = missing - len(grounding["unsupported"][:_CLAIMS_LISTED])
+    return lines + (_block("", f"• and {more:,} more, in the report") if more else [])
 
 
 def _looked_at(report: dict[str, Any]) -> list[str]:
@@ -105,6 +121,9 @@ def summary_text(overview: dict[str, Any]) -> str:
     for host, found in overview["hosts"].items():
         said = found["root_cause"] or found["error"] or ""
         about = found["confidence"] or found["status"]
+        missing = found.get("claims", {}).get("unsupported", 0)
+        if found["confidence"] and missing:
+            about += f", {_plural(missing, 'claim')} not found in the evidence"
         first = textwrap.shorten(one_line(said), 2 * (_WIDTH - 4), placeholder=" …", break_on_hyphens=False)
         lines.append(f"{one_line(host)}  [{about}]"[:_WIDTH])
         lines += textwrap.wrap(first, _WIDTH - 4, initial_indent="    ", subsequent_indent="    ")
