@@ -20,7 +20,7 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.offline
 FOUND_AT_LEAST, DOUBTED_AT_MOST = 0.95, 0.03
 
 
-@pytest.mark.parametrize("part", ["resolutions", "held_out"])
+@pytest.mark.parametrize("part", ["resolutions", "held_out", "later"])
 def test_claims_without_support_are_found_and_those_with_support_are_left_in_peace(part: str) -> None:
     result = score(part)
     wrong = "\n".join(result.wrong)

@@ -24,7 +24,7 @@ _WINDOW = re.compile(
     re.IGNORECASE,
 )
 _OF_TRACE = re.compile(r"^\s*(?:of (?:the )?trac|trace|window)", re.IGNORECASE)
-_EACH = re.compile(r"\b(?:each|every|interval|apart)\b", re.IGNORECASE)
+_EACH = re.compile(r"\b(?:each|every|interval|apart|spacing|between|mean time)\b", re.IGNORECASE)
 _TOTAL = re.compile(r"\b(?:of|out of)\s+(?:the\s|all\s|its\s|these\s|those\s|a total of\s)*$", re.IGNORECASE)
 _COUNTED = re.compile(r"^\s*(?:[a-z0-9-]+\s){0,2}?([a-z]+)", re.IGNORECASE)
 _SPECIAL = {"missed": ("miss", "skip"), "own_events": ("own", "itself"), "not_carried": ("carr", "sample", "left out")}
@@ -84,7 +84,7 @@ def context(reading: Reading, start: int, end: int) -> Context:
     if part.lstrip().startswith("("):
         near |= words_of(text[sentence.part(max(0, first - 1))[0] : first])
     if words & _LEFT:
-        words |= _LEFT
+        words, near = words | _LEFT, near | _LEFT
     return Context(
         sentence.cited(start),
         _topics(reading, first, last),
@@ -167,7 +167,9 @@ def _fits_duration(fact: Fact, around: Context, source: Source) -> bool:
 
 
 def _fits_count(fact: Fact, around: Context, source: Source, reading: Reading) -> bool:
-    if _thing(around, source, fact):
+    if fact.what == "pids":
+        return bool({"process", "pid"} & set(_counted(around))) and _of_process(fact, around, source)
+    if _thing(around, source):
         return False
     if around.says(*WAITING) or fact.what == "waiting":
         return fact.what == "waiting" and around.says(*WAITING)
@@ -176,7 +178,8 @@ def _fits_count(fact: Fact, around: Context, source: Source, reading: Reading) -
             return False
         if (around.failing or around.errors) and not _failed(fact, around, source):
             return False
-        if any(word in around.words for word in SUCCEEDING) and not around.failing and fact.what == "errors":
+        succeeding = any(word in around.words for word in SUCCEEDING) and not around.errors
+        if succeeding and not around.failing and fact.what == "errors":
             return False
     calls = around.words & source.syscalls if len(source.syscalls) > 1 else frozenset()
     if calls and not around.total and not (fact.about & calls):
@@ -197,14 +200,22 @@ def _failed(fact: Fact, around: Context, source: Source) -> bool:
     return bool(seen & around.errors) and len(seen) == 1
 
 
-def _thing(around: Context, source: Source, fact: Fact) -> bool:
+def counts_things(around: Context) -> bool:
+    """Whether what follows the number is something that a host has, such as threads."""
+    return any(word in THINGS for word in _counted(around))
+
+
+def _counted(around: Context) -> list[str]:
+    if not _COUNTED.match(around.after):
+        return []
+    return [stemmed for word in re.findall(r"[A-Za-z]+", around.after[:30])[:2] for stemmed in words_of(word)]
+
+
+def _thing(around: Context, source: Source) -> bool:
     """Whether what is counted is something of the host, and no events."""
-    found = _COUNTED.match(around.after)
-    words = [stemmed for word in re.findall(r"[A-Za-z]+", around.after[:30])[:2] for stemmed in words_of(word)]
-    if not found or not any(word in THINGS for word in words):
+    if not counts_things(around):
         return False
-    if fact.what == "pids":
-        return False
+    words = _counted(around)
     return not any(
         word.startswith(noun) or noun.startswith(word) for word in words for noun in source.nouns if len(noun) > 3
     )

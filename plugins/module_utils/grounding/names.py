@@ -21,7 +21,7 @@ _QUOTED = re.compile(r"\"([^\"\n]{2,300})\"|“([^”\n]{2,300})”|`([^`\n]{2,3
 _ADDRESS = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{1,5}))?(?:/\d{1,2})?(?![\w.]*\d)")
 _V6 = re.compile(r"(?<![\w:])\[?([0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})\]?(?::(\d{1,5}))?(?![\w:])")
 _PATH = re.compile(r"(?<![\w.\-/])/(?:[\w.@+\-=%~*]+/?)+")
-_PROBE = re.compile(r"(?<![\w/])([a-z]\w*/[a-z]\w*)(?![\w/])")
+_PROBE = re.compile(r"(?<![\w/])([a-z]\w*/(?!(?:s|sec|second|min|minute|h|hour|cpu|core)\b)[a-z]\w*)(?![\w/])")
 _SETTING = re.compile(r"(?<![\w=])([A-Za-z][\w.]*=[\w./:%-]*\w%?)")
 _CLOCK = re.compile(r"(?<![\w:.])([01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?(?![\w:])")
 _DOTTED = re.compile(r"(?<![\w./@-])[\w-]{1,80}(?:\.[\w-]{1,80}){1,10}(?![\w/])")
@@ -46,6 +46,7 @@ _PLAIN_MIX = re.compile(
     r"(?:[a-z]*p\d{2,3}|ipv[46]|x86|x86_64|tcp[46]?|udp[46]?|utf-?8|[a-z]\d|\w+-\d+|[a-z]+2[a-z]+)", re.I
 )
 _CAMEL = re.compile(r"[A-Za-z]*[a-z][A-Z][A-Za-z]+")
+_OWN = re.compile(r"\b(?:its|their) own\b", re.IGNORECASE)
 _SHORT = word_set("e.g i.e etc vs ca approx no resp")
 
 
@@ -84,6 +85,10 @@ def processes_at(position: int, reading: Reading) -> list[str]:
         found = process_names(text[start:end], reading)
         if found:
             return found
+    if _OWN.search(text):
+        return next(
+            ([claim.text.lower()] for claim in reversed(reading.earlier) if _is_process(reading, claim.text)), []
+        )
     return []
 
 
@@ -194,7 +199,7 @@ def _speaks_of_pids(source: Source, pid: str) -> bool:
 
 
 def _is_process(reading: Reading, name: str) -> bool:
-    return name in reading.index.processes
+    return name.lower() in reading.index.processes
 
 
 def _dotted(reading: Reading) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Optional
 
-from .around import Context, context, fits
+from .around import Context, context, counts_things, fits
 from .claim import Reading
 from .facts import Fact, Source, words_of
 from .names import known_pid
@@ -98,6 +98,8 @@ def _settle_word(reading: Reading, found: re.Match[str]) -> None:
     written = NUMBER.match(f"{WORDS[word]}{text[found.end(1) :][:40]}")
     if written is None or re.search(r"\b(?:last|past|next|previous)\s+$", text[: found.start(1)]):
         return
+    if re.search(r"\bbetween\s+$", text[: found.start(1)]):
+        return
     if re.match(r"\s+(?:more|others?|readings?)\b", text[found.end(1) :]) or (
         written["unit"] and _no_claim(text, written)
     ):
@@ -124,7 +126,7 @@ def _settle(reading: Reading, start: int, end: int, claimed: Quantity) -> None:
         claimed = claimed.reaches(_ABOUT)
     compared = "above" if _ends_with(before, ABOVE) else "below" if _ends_with(before, BELOW) else ""
     keys = supporters(reading, around, claimed, compared)
-    if not keys and claimed.unit == PLAIN and claimed.raw == 1 and around.cited is None:
+    if not keys and claimed.unit == PLAIN and claimed.raw == 1 and around.cited is None and not counts_things(around):
         return
     reason = "" if keys else _why(reading, around, claimed)
     reading.settle(start, end, keys, reason)
@@ -138,7 +140,7 @@ def _ends_with(before: str, words: Iterable[str]) -> bool:
 def supporters(reading: Reading, around: Context, claimed: Quantity, compared: str = "") -> set[str]:
     """The results with a fact that the number may be; `compared`: `above` and `below` for a bound."""
     found = {fact.key for fact in _candidates(reading, claimed, compared) if fits(fact, around, reading)}
-    if not found and claimed.unit == PLAIN and not compared:
+    if not found and claimed.unit == PLAIN and not compared and not counts_things(around):
         found = _lines_with(reading, around, claimed)
     if claimed.unit == PERCENT:
         found |= _shares(reading, around, claimed)

@@ -112,6 +112,8 @@ def _processes(source: Source, result: dict[str, Any], seconds: float) -> Iterat
         errors[name] += failed
         pids[name] += 1
         yield from _count(source.key, count, seconds, "count", frozenset({name, pid}))
+        if count and seconds:
+            yield Fact(source.key, seconds / count, SECONDS, "interval", frozenset({name, pid}))
         if knows_errors:
             yield from _count(source.key, failed, seconds, "errors", frozenset({name, pid}))
             yield from _count(source.key, count - failed, seconds, "ok", frozenset({name, pid}))
