@@ -17,13 +17,14 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
+from .capture import Aside, Captured
 from .errors import Refused
 from .launch import Fence
 from .output import BoundedOutput
-from .policy import JudgedCommand, JudgedPipeline
 from .processes import ProcessFamily
 from .programs import find
 from .trusted_reader import TrustedReader
+from .verdict import JudgedCommand, JudgedGroup, JudgedMember, JudgedPending, JudgedPipeline
 
 MOST_READ = 64 * 1024 * 1024
 _TICK = 0.05
@@ -65,7 +66,10 @@ class LineExecutor:
         self.notes: list[str] = []
         self.cancelled = cancelled
         self.give_up = time.monotonic() + limits.seconds
-        self.output = BoundedOutput(limits.output_bytes)
+        self.shown = BoundedOutput(limits.output_bytes)
+        # Where output goes to: to be shown, or to be worked on by the next part of the line.
+        self.output: BoundedOutput | Captured = self.shown
+        self.errors: int | None = None
         self.family = ProcessFamily()
         self.stopped: str | None = None
         # Whether somebody still held the output when the programs themselves had ended.
@@ -76,20 +80,14 @@ class LineExecutor:
         """Runs them one after the other as `;`, `&&` and `||` ask for. When it returns nothing of them runs."""
         code = 0
         try:
-            for pipeline in pipelines:
-                joined_by = pipeline.joined_by
-                if (joined_by == "&&" and code != 0) or (joined_by == "||" and code == 0):
-                    continue
-                code = self._run_pipeline(pipeline.commands)
-                if self.stopped:
-                    break
+            code = self._run_list(pipelines)
         finally:
             over = not (self.stopped or self.left_behind or self.family.running())
             remaining = [] if over else self.family.end()
             self.family.reap()
         if self.stopped and isinstance(self.last, _Started):
             code = self.family.exit_code(self.last.pid) or code
-        text, left_out = self.output.text()
+        text, left_out = self.shown.text()
         timed_out, cancelled = self.stopped == "timeout", self.stopped == "cancelled"
         return Outcome(text, code, left_out, timed_out, cancelled, self._error(remaining), tuple(self.notes))
 
@@ -107,10 +105,61 @@ class LineExecutor:
             said = f"{said or ''} Process {pids} could not be ended, as it waits in the kernel."
         return said
 
-    def _run_pipeline(self, commands: list[JudgedCommand]) -> int:
+    def _run_list(self, pipelines: list[JudgedPipeline]) -> int:
+        code = 0
+        for pipeline in pipelines:
+            joined_by = pipeline.joined_by
+            if (joined_by == "&&" and code != 0) or (joined_by == "||" and code == 0):
+                continue
+            if pipeline.pending is not None:
+                code = self._run_pending(pipeline.pending)
+            else:
+                code = self._run_members(pipeline.commands)
+            if self.stopped:
+                break
+        return code
+
+    def _run_pending(self, pending: JudgedPending) -> int:
+        texts = []
+        for pipelines in pending.first:
+            texts.append(self._captured(pipelines).text()[0])
+            if self.stopped:
+                return 1
+        try:
+            return self._run_list(pending.settle(texts))
+        except Refused as error:
+            return self._not_started(126, str(error)).code
+
+    def _run_members(self, members: list[JudgedMember]) -> int:
+        commands = [member for member in members if isinstance(member, JudgedCommand)]
+        first = members[0]
+        if isinstance(first, JudgedCommand):
+            return self._run_pipeline(commands)
+        if commands:
+            captured = self._captured([JudgedPipeline(";", [first])])
+            return 1 if self.stopped else self._run_pipeline(commands, captured.as_file())
+        if isinstance(first, JudgedGroup):
+            return self._run_list(first.pipelines)
+        held = self._run_list(first.condition) == 0
+        return 1 if self.stopped else self._run_list(first.then if held else first.otherwise)
+
+    def _captured(self, pipelines: list[JudgedPipeline]) -> Captured:
+        """What the pipelines print; what they say besides is shown."""
+        before, errors, captured, aside = self.output, self.errors, Captured(), Aside()
+        self.output, self.errors = captured, aside.descriptor
+        try:
+            self._run_list(pipelines)
+        finally:
+            self.output, self.errors = before, errors
+            self.shown.add(aside.take())
+        if captured.seen > len(captured.kept):
+            self.shown.add(f"[only the first {len(captured.kept)} bytes of what was printed are worked on]\n".encode())
+        return captured
+
+    def _run_pipeline(self, commands: list[JudgedCommand], stdin: int = subprocess.DEVNULL) -> int:
         read_end, write_end = os.pipe()
         try:
-            members = self._start_all(commands, write_end)
+            members = self._start_all(commands, write_end, stdin)
             os.close(write_end)
             write_end = -1
             self._follow(read_end, [member for member in members if isinstance(member, _Started)])
@@ -125,27 +174,27 @@ class LineExecutor:
             if write_end >= 0:
                 os.close(write_end)
 
-    def _start_all(self, commands: list[JudgedCommand], collector: int) -> list[_Started | _NotStarted]:
+    def _start_all(self, commands: list[JudgedCommand], collector: int, upstream: int) -> list[_Started | _NotStarted]:
         members: list[_Started | _NotStarted] = []
-        upstream = subprocess.DEVNULL
+        errors = collector if self.errors is None else self.errors
         for position, command in enumerate(commands):
             downstream_read, downstream = subprocess.DEVNULL, collector
             if position < len(commands) - 1:
                 downstream_read, downstream = os.pipe()
-            members.append(self._start(command, upstream, downstream, collector))
+            members.append(self._start(command, upstream, downstream, errors))
             for descriptor in (upstream, downstream):
                 if descriptor not in (subprocess.DEVNULL, collector):
                     os.close(descriptor)
             upstream = downstream_read
         return members
 
-    def _start(self, command: JudgedCommand, stdin: int, stdout: int, collector: int) -> _Started | _NotStarted:
+    def _start(self, command: JudgedCommand, stdin: int, stdout: int, stderr: int) -> _Started | _NotStarted:
         name = command.arguments[0]
         path = find(name)
         if path is None:
             return self._not_started(127, f"The program `{name}` is not on this host.")
         opened: list[int] = []
-        targets = {0: stdin, 1: stdout, 2: collector}
+        targets = {0: stdin, 1: stdout, 2: stderr}
         try:
             for redirection in command.redirections:
                 if redirection.source is not None:
@@ -173,7 +222,7 @@ class LineExecutor:
                 os.close(descriptor)
 
     def _not_started(self, code: int, sentence: str) -> _NotStarted:
-        self.output.add(sentence.encode() + b"\n")
+        self.shown.add(sentence.encode() + b"\n")
         return _NotStarted(code)
 
     def _follow(self, read_end: int, members: list[_Started]) -> None:

@@ -6,7 +6,8 @@
 `text` (anything), `word` (anything that cannot be taken for an option), `name` (an interface, chain, table …), `host`,
 `amount` (12, +5, 10M), `number` or `number:LOW..HIGH`, `pids`, `user`, `device`, `list` (a path whose name, size or
 state is shown), `read` (a path whose content is shown), `file` (the same, and never a directory), `ps_fields`,
-`ps_sort`, `re:EXPRESSION`.
+`ps_sort`, `awk` (a program that only prints), `sed` (a script that only prints), `jq` (a filter that reads no other
+file), `re:EXPRESSION`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,18 @@ import pwd
 import re
 from collections.abc import Callable
 
+from . import awk, sed
 from .errors import Refused
+
+
+def _judge_jq(program: str) -> None:
+    found = re.search(
+        r"\b(import|include|modulemeta|get_search_list|input_filename|env|ENV)\b|\b(repeat|until|while|recurse|range|limit|def)\b",
+        program,
+    )
+    if found:
+        raise Refused(f"`{found.group()}` in a jq filter is not accepted: it reads something else, or may never end.")
+
 
 # The fields of procps-ng's ps (`ps L`), less those that show the environment.
 _PS_FIELDS = (
@@ -39,6 +51,8 @@ _PATTERNS = {
     "device": r"/dev/[A-Za-z0-9_/.-]+",
     "ps_sort": r"[-+]?[a-z_%]+(,[-+]?[a-z_%]+)*",
 }
+# Programs in a language of their own, each with what judges them.
+_LANGUAGES: dict[str, Callable[[str], None]] = {"awk": awk.judge_program, "sed": sed.judge_script, "jq": _judge_jq}
 _MEANT = {
     "name": "a plain name",
     "host": "a host name or address",
@@ -70,6 +84,8 @@ def check(kind: str, value: str, judge_path: Callable[[str], None]) -> None:
         _check_number(kind, value)
     elif kind == "user":
         _check_user(value)
+    elif kind in _LANGUAGES:
+        _LANGUAGES[kind](value)
     elif kind == "ps_fields":
         _check_ps_fields(value)
     elif not re.fullmatch(_PATTERNS[kind], value):
@@ -86,7 +102,7 @@ def known(kind: str) -> bool:
         return True
     if re.fullmatch(r"number(:[\d.]+\.\.[\d.]+)?", kind):
         return True
-    return kind in _PATTERNS or kind in ("text", "word", "list", "read", "file", "user", "ps_fields")
+    return kind in _PATTERNS or kind in ("text", "word", "list", "read", "file", "user", "ps_fields", *_LANGUAGES)
 
 
 def _check_number(kind: str, value: str) -> None:

@@ -10,54 +10,36 @@ same lists.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from .errors import PolicyError, Refused
-from .grants import NOTHING, Grants, granted
+from .grants import Grants, granted
 from .kinds import check
 from .operands import FormMatcher
 from .options import Arguments, OptionReader
-from .parser import Pipeline, Redirection, SimpleCommand, parse
+from .parser import parse
 from .paths import PathJudge
-from .programs import name_of
+from .programs import inserted_for, name_of
 from .rules.refused import REFUSED
 from .rules.schema import Rule
 from .rules.table import RULES
 from .site import SiteRules, read_site_rules
+from .syntax import Choice, Group, Member, Pending, Pipeline, Redirection, SimpleCommand
+from .verdict import (
+    JudgedChoice,
+    JudgedCommand,
+    JudgedGroup,
+    JudgedMember,
+    JudgedPending,
+    JudgedPipeline,
+    Verdict,
+    simple_commands,
+)
 from .words import Word
 
 SITE_FILE = "/etc/nannyapi/command_policy.json"
-
-
-@dataclass(frozen=True)
-class JudgedCommand:
-    """One program with its arguments, its redirections in order, and what it is granted.
-
-    `arguments[0]` is the program's name.
-    """
-
-    arguments: list[str]
-    redirections: list[Redirection]
-    grants: Grants = NOTHING
-
-
-@dataclass(frozen=True)
-class JudgedPipeline:
-    """Commands joined by pipes; `joined_by` is `;`, `&&` or `||`."""
-
-    joined_by: str
-    commands: list[JudgedCommand]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a line may be run; why not, as a sentence for the model; and what would be run."""
-
-    allowed: bool
-    reason: str = ""
-    pipelines: list[JudgedPipeline] = field(default_factory=list)
 
 
 class Policy:
@@ -92,24 +74,64 @@ class Policy:
     def judge(self, command: str) -> Verdict:
         """The verdict on a command line; never raises."""
         try:
-            return Verdict(True, "", [self._pipeline(pipeline) for pipeline in parse(command)])
+            return Verdict(True, "", self._pipelines(parse(command)))
         except Refused as error:
             return Verdict(False, str(error))
         except Exception as error:
             # Whatever was not foreseen is not run.
             return Verdict(False, f"The command is not run, as judging it failed ({type(error).__name__}: {error}).")
 
+    def _pipelines(self, pipelines: list[Pipeline]) -> list[JudgedPipeline]:
+        return [self._pipeline(pipeline) for pipeline in pipelines]
+
     def _pipeline(self, pipeline: Pipeline) -> JudgedPipeline:
-        return JudgedPipeline(pipeline.joined_by, [self._command(command) for command in pipeline.commands])
+        commands = [self._member(member) for member in pipeline.commands]
+        if pipeline.pending is None:
+            return JudgedPipeline(pipeline.joined_by, commands)
+        # What stands in for it was judged; what is run is judged when it is known.
+        return JudgedPipeline(pipeline.joined_by, [], self._pending(pipeline.pending))
+
+    def _pending(self, pending: Pending) -> JudgedPending:
+        first = [self._pipelines(pipelines) for pipelines in pending.first]
+        for command in (command for pipelines in first for command in simple_commands(pipelines)):
+            if command.arguments[0] in ("echo", "printf"):
+                raise Refused(f"What `{command.arguments[0]}` prints is known; write it where it is used.")
+        return JudgedPending(first, lambda texts: self._pipelines(pending.settle(texts)))
+
+    def _member(self, member: Member) -> JudgedMember:
+        if isinstance(member, Group):
+            return JudgedGroup(self._pipelines(member.pipelines))
+        if isinstance(member, Choice):
+            return JudgedChoice(*map(self._pipelines, (member.condition, member.then, member.otherwise)))
+        return self._command(member)
 
     def _command(self, command: SimpleCommand) -> JudgedCommand:
         arguments = [text for word in command.words for text in word.expand()]
-        program = name_of(arguments[0])
         redirections = [self._redirection(redirection) for redirection in command.redirections]
+        words, grants = self._judged(name_of(arguments[0]), arguments[1:])
+        if grants.network & {"inet", "inet6"}:
+            _refuse_sending(command.words)
+        return JudgedCommand(words, redirections, grants)
+
+    def _judged(self, program: str, words: list[str]) -> tuple[list[str], Grants]:
+        """What is run for a program with these words, and what it is granted."""
         if program in self.refused or program not in self.rules:
             raise Refused(self._no_rule(program))
-        grants = self._judge_arguments(program, arguments[1:])
-        return JudgedCommand([program, *self.rules[program].get("insert", []), *arguments[1:]], redirections, grants)
+        rule = self.rules[program]
+        if "runs" in rule:
+            return self._judged_runner(program, rule, words)
+        grants = self._judge_arguments(program, words)
+        return [program, *rule.get("insert", []), *inserted_for(program, rule), *words], grants
+
+    def _judged_runner(self, program: str, rule: Rule, words: list[str]) -> tuple[list[str], Grants]:
+        """The same for a program that runs another one: the grants are those of the other one."""
+        operands = self.readers[program].read(words).operands
+        own = words[: len(words) - len(operands) + rule["runs"]]
+        if len(operands) <= rule["runs"]:
+            raise Refused(f"`{program}` is accepted with a command to run.{_example(rule)}")
+        self._judge_arguments(program, own)
+        inner, grants = self._judged(name_of(operands[rule["runs"]]), operands[rule["runs"] + 1 :])
+        return [program, *own, *inner], grants
 
     def _redirection(self, redirection: Redirection) -> Redirection:
         if redirection.source is not None:
@@ -176,6 +198,19 @@ class Policy:
             raise Refused(f"`{shown}` is not accepted: {why}{_example(rule)}")
         if recursive and len(arguments.operands) < (1 if forms is not rule.get("forms") else 2):
             raise Refused(f"`{program}` with {rule['recursive'].split()[0]} needs a directory to read.")
+
+
+def _refuse_sending(words: list[Word]) -> None:
+    """What a command printed is no name to be looked up: it would be sent to whoever answers. `1` is its stand-in."""
+    for word in words[1:]:
+        if word.printed and word.text != "1":
+            try:
+                ipaddress.ip_address(word.text)
+            except ValueError:
+                raise Refused(
+                    f"`{word.text[:80]}` holds what a command printed, and would be sent over the network; only an"
+                    " address may be. Write the name itself."
+                ) from None
 
 
 def _noting(judge_path: Callable[[str], None], reads: list[str]) -> Callable[[str], None]:

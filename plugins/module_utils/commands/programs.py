@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from .errors import Refused
+from .rules.schema import Rule
 
 SEARCHED = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
@@ -48,3 +49,10 @@ def name_of(word: str) -> str:
     if path is None and os.path.normpath(directory) in SEARCHED and not os.path.lexists(word):
         return name
     raise Refused(f"`{word}` is not run: only programs in {', '.join(SEARCHED)} are; write the name alone.")
+
+
+def inserted_for(name: str, rule: Rule) -> list[str]:
+    """Words for the program that goes by this name here: `awk` may be gawk, which has an option that mawk has not."""
+    path = find(name)
+    real = os.path.basename(os.path.realpath(path)) if path else ""
+    return rule.get("insert_for", {}).get(real, [])

@@ -14,7 +14,8 @@ from typing import Any, Callable
 from .execute import Limits, LineExecutor, Outcome
 from .fence import NoFence, choose
 from .launch import Fence
-from .policy import JudgedPipeline, Policy
+from .policy import Policy
+from .verdict import JudgedPipeline, simple_commands
 
 Result = dict[str, Any]
 
@@ -152,8 +153,7 @@ def _granted(pipelines: list[JudgedPipeline]) -> Result:
     """The capabilities that programs of the line had; nothing where there were none, as is the rule."""
     granted = {
         command.arguments[0]: sorted(command.grants.capabilities)
-        for pipeline in pipelines
-        for command in pipeline.commands
+        for command in simple_commands(pipelines)
         if command.grants.capabilities
     }
     return {"granted": granted} if granted else {}

@@ -113,7 +113,8 @@ def _check_grants(path: str, program: str, rule: Rule) -> None:
 
 _SHAPES: dict[str, type] = {
     **dict.fromkeys(("values", "optional", "refused", "needs", "needs_with", "forms_with", "bsd_values"), dict),
-    **dict.fromkeys(("capability", "network"), dict),
+    **dict.fromkeys(("capability", "network", "insert_for"), dict),
+    "runs": int,
     **dict.fromkeys(("matching", "forms", "insert", "dbus"), list),
     "options_first": bool,
 }

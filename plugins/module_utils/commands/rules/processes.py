@@ -66,7 +66,7 @@ RULES: dict[str, Rule] = {
         "example": "top -b -n 1 -o %CPU",
     },
     "pgrep": {
-        "flags": "-a -c -d -f -i -l -n -o -v -w -x --list-full --list-name --count --full --newest --oldest --exact"
+        "flags": "-a -c -f -i -l -n -o -v -w -x --list-full --list-name --count --full --newest --oldest --exact"
         " --ignore-case --inverse --lightweight",
         "values": {
             "-u --euid": "user",
@@ -75,6 +75,7 @@ RULES: dict[str, Rule] = {
             "-g --pgroup": "pids",
             "-t --terminal": "word",
             "-r --runstates": "word",
+            "-d --delimiter": "text",
         },
         "forms": ["@text?"],
         "example": "pgrep -a nginx",
@@ -205,5 +206,26 @@ RULES: dict[str, Rule] = {
         "flags": "-H --hardware -s --show",
         "needs": {"-H --hardware -s --show": "otherwise it runs a program"},
         "example": "numactl --hardware",
+    },
+    "timeout": {
+        "flags": "-v --verbose --foreground --preserve-status",
+        "values": {"-k --kill-after": r"re:\d{1,3}s?", "-s --signal": r"re:[A-Z0-9]+"},
+        "options_first": True,
+        "runs": 1,
+        "forms": [r"@re:\d{1,3}s|\d{1,3}"],
+        "operands_note": "give the seconds and then the command",
+        "example": "timeout 5 cat /proc/net/tcp",
+    },
+    "nice": {
+        "values": {"-n --adjustment": "number:0..19"},
+        "options_first": True,
+        "runs": 0,
+        "example": "nice -n 10 du -xsh /var",
+    },
+    "stdbuf": {
+        "values": {"-i --input": "re:0|L", "-o --output": "re:0|L", "-e --error": "re:0|L"},
+        "options_first": True,
+        "runs": 0,
+        "example": "stdbuf -oL vmstat 1 3",
     },
 }

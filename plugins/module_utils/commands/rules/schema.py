@@ -28,6 +28,8 @@ class Rule(TypedDict, total=False):
       Without `forms` a program takes no operands. `forms_with`: other forms, where a certain option is given.
     - `recursive`: options that make the program read whole directories.
     - `insert`: words put in front of the arguments, so that the program leaves nothing behind.
+    - `insert_for`: the same, only where the program is really this one, as `{"gawk": ["--sandbox"]}` for `awk`.
+    - `runs`: how many operands come before a command that the program runs; that command is judged by its own rule.
     - `bsd_flags`, `bsd_values`: letters of the `ps` style.
     - `capability`: what a use of it needs, as `{"-p --processes": "SYS_PTRACE"}`: the use is named by options of which
       one is given, or is `""` for every use; of `DAC_READ_SEARCH`, `SYS_PTRACE`, `SYSLOG`, `NET_ADMIN`. Only for a use
@@ -50,6 +52,8 @@ class Rule(TypedDict, total=False):
     forms_with: dict[str, list[str]]
     recursive: str
     insert: list[str]
+    insert_for: dict[str, list[str]]
+    runs: int
     bsd_flags: str
     bsd_values: dict[str, str]
     capability: dict[str, str]

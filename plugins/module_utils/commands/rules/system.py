@@ -259,6 +259,15 @@ RULES: dict[str, Rule] = {
         "needs": {"-l": "without -l it replaces the table"},
         "example": "crontab -l -u root",
     },
+    "openssl": {
+        "style": "words",
+        "flags": "-noout -dates -startdate -enddate -subject -issuer -serial -fingerprint -text -ext",
+        "values": {"-in": "read"},
+        "operands_note": "only `version` and looking at a certificate are accepted; to see who connects where use `ss`"
+        " or an eBPF program on syscalls/sys_enter_connect",
+        "forms": ["version|x509"],
+        "example": "openssl x509 -noout -dates -in /etc/ssl/certs/ca-certificates.crt",
+    },
     "getenforce": {},
     "sestatus": {"flags": "-b -v"},
     "aa-status": {"flags": "--verbose --json --enabled --profiled --enforced --complaining"},

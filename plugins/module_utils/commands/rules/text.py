@@ -46,7 +46,58 @@ _GREP: Rule = {
 _DIGEST: Rule = {"flags": "-b -t --binary --text --tag", "forms": ["@read..."], "example": "sha256sum /usr/bin/ls"}
 _DECOMPRESS: Rule = {"forms": ["@read..."], "example": "zcat /var/log/syslog.2.gz | grep error"}
 
+# What an assignment among the operands of awk may set: nothing that awk itself reads files by.
+_ASSIGNMENT = r"re:(?!ARG|SYMTAB|FUNCTAB|PROCINFO)[A-Za-z_]\w*=[^/]*"
+_AWK: Rule = {
+    "flags": "",
+    "values": {"-F": "text", "-v": _ASSIGNMENT},
+    "refused": {
+        "-f --file": "it takes its program from a file; write the program itself",
+        "-E --exec": "it takes its program from a file; write the program itself",
+        "-i --include": "it loads a file",
+        "-l --load": "it loads code",
+        "-W": "it stands for other options",
+    },
+    "options_first": True,
+    # gawk then refuses by itself what writes, runs or reads something else.
+    "insert_for": {"gawk": ["--sandbox"]},
+    "forms": ["@awk @read..."],
+    "operands_note": "awk is accepted with a program that computes and prints",
+    "example": "awk '$3 > 0 {print $1, $3}' /proc/partitions",
+}
+
 RULES: dict[str, Rule] = {
+    "awk": _AWK,
+    "gawk": _AWK,
+    "mawk": _AWK,
+    "sed": {
+        "flags": "-n -E -r -s -u -z --quiet --silent --regexp-extended --separate --unbuffered --null-data",
+        "values": {"-e --expression": "sed"},
+        "refused": {
+            "-i --in-place": "it changes the file; without it the result comes back as output",
+            "-f --file": "it takes its script from a file; write the script itself",
+            "--follow-symlinks": "it is for changing files",
+            "--debug": "it is not needed here",
+        },
+        "insert_for": {"sed": ["--sandbox"]},
+        "forms": ["@sed @read..."],
+        "forms_with": {"-e --expression": ["@read..."]},
+        "operands_note": "sed is accepted with a script that prints, deletes and replaces",
+        "example": "sed -n '11,20p' /etc/services",
+    },
+    "jq": {
+        "flags": "-r -c -s -n -S -e -M -j -a -C --raw-output --compact-output --slurp --null-input --sort-keys"
+        " --exit-status --monochrome-output --join-output --tab",
+        "values": {"--indent": "number:0..7"},
+        "refused": {
+            "-f --from-file": "it takes its filter from a file; write the filter itself",
+            "-L": "it loads a file",
+            "--slurpfile --rawfile --argfile": "it reads another file",
+        },
+        "forms": ["@jq @read..."],
+        "operands_note": "jq is accepted with a filter that chooses and prints",
+        "example": "lsblk -J | jq '.blockdevices[].name'",
+    },
     "cat": {
         "flags": "-A -b -e -E -n -s -t -T -u -v --show-all --number-nonblank --show-ends --number --squeeze-blank"
         " --show-tabs --show-nonprinting",
@@ -90,7 +141,10 @@ RULES: dict[str, Rule] = {
         "flags": "-b -c -C -d -f -g -h -i -M -m -n -R -r -s -u -V -z --ignore-leading-blanks --dictionary-order"
         " --ignore-case --general-numeric-sort --human-numeric-sort --ignore-nonprinting --month-sort --numeric-sort"
         " --random-sort --reverse --version-sort --stable --unique --merge --zero-terminated",
-        "values": {"-k --key": "word", "-t --field-separator": "text"},
+        "values": {
+            "-k --key": r"re:\d+(\.\d+)?[bdfgiMhnRrV]*(,\d+(\.\d+)?[bdfgiMhnRrV]*)?",
+            "-t --field-separator": "text",
+        },
         "optional": {"--check": "word"},
         "refused": {
             "-o --output": "it writes a file; the output comes back as it is",
