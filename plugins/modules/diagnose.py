@@ -260,7 +260,7 @@ sandbox:
     name: bubblewrap
     commands: sandboxed
     version: 0.8.0
-    account: 60900
+    accounts: 60900 to 60999
     user_namespace: false
     seccomp: true
     trusted_reader: true

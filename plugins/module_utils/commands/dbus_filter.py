@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private to the collection: the system bus for commands that read from services, with named methods only.
 
-xdg-dbus-proxy runs beside the commands under their account, one for each set of methods, and passes calls of these
-methods and nothing else. Without it such commands find no bus, and say so themselves.
+xdg-dbus-proxy runs beside the commands, one for each set of methods, and passes calls of these methods and nothing
+else. The bus wants it to have the user id of whoever calls; its group is another one, so that its root directory, which
+is the host's, cannot be entered by way of /proc. Without it such commands find no bus, and say so themselves.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ _PATIENCE = 5.0
 class BusFilter:
     """Proxies of one diagnosis; `close` ends them."""
 
-    def __init__(self, program: str | None, account: int, bus: str = BUS) -> None:
+    def __init__(self, program: str | None, account: int, group: int, bus: str = BUS) -> None:
         self.program = program
         self.account = account
+        self.group = group
         self.bus = bus
         self.lock = threading.Lock()
         self.started: dict[tuple[str, ...], str | None] = {}
@@ -87,9 +89,8 @@ class BusFilter:
         return socket if answered and os.read(ready, 1) else None
 
     def _account(self) -> list[str]:
-        number = str(self.account)
         return [
-            *("setpriv", "--reuid", number, "--regid", number, "--clear-groups"),
+            *("setpriv", "--reuid", str(self.account), "--regid", str(self.group), "--clear-groups"),
             *("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"),
         ]
 

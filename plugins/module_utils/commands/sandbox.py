@@ -23,7 +23,7 @@ from .dbus_filter import BusFilter
 from .grants import CAPABILITIES, NOTHING, Grants
 from .launch import Launch
 from .programs import ENVIRONMENT
-from .sandbox_host import Tools, account, find_tools, hidden_processes
+from .sandbox_host import FIRST, LAST, Accounts, Tools, find_tools, hidden_processes
 from .sandbox_mounts import Masks, find_masks
 from .trusted_reader import Given, TrustedReader
 
@@ -66,9 +66,9 @@ class Sandbox:
         self.masks = masks
         self.bounds = bounds
         self.root = os.geteuid() == 0
-        self.account = account() if self.root else os.geteuid()
+        self.accounts = Accounts()
         self.proc = hidden_processes()
-        self.bus = BusFilter(tools.dbus_proxy, self.account) if self.root else None
+        self.bus = BusFilter(tools.dbus_proxy, *self.accounts.keep()) if self.root else None
 
     @classmethod
     def for_host(cls, also_secret: tuple[str, ...] = (), bounds: Bounds | None = None) -> Sandbox:
@@ -89,7 +89,7 @@ class Sandbox:
             "name": self.name,
             "commands": "sandboxed",
             "version": self.tools.version,
-            "account": self.account,
+            "accounts": f"{FIRST} to {LAST}" if self.root else str(os.geteuid()),
             "user_namespace": not self.root,
             "seccomp": True,
             "trusted_reader": self.root and self.tools.perms,
@@ -191,7 +191,8 @@ class Sandbox:
         if self.root:
             kept = "".join(f",+{name.lower()}" for name in CAPABILITIES if name in grants.capabilities)
             groups = ["--groups", str(self.proc.group)] if self.proc.group is not None else ["--clear-groups"]
-            words += [self.tools.setpriv, "--reuid", str(self.account), "--regid", str(self.account), *groups]
+            account = str(self.bus.account if grants.dbus and self.bus else self.accounts.take())
+            words += [self.tools.setpriv, "--reuid", account, "--regid", account, *groups]
             words += [f"--inh-caps=-all{kept}", f"--ambient-caps=-all{kept}", f"--bounding-set=-all{kept}"]
             words += ["--no-new-privs", "--pdeathsig", "KILL"]
         bounds = self.bounds

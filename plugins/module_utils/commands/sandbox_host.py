@@ -1,20 +1,22 @@
 # Copyright: (c) 2026, NannyAPI contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to the collection: what a host has for a sandbox, and the account that commands run under."""
+"""Private to the collection: what a host has for a sandbox, and the accounts that commands run under."""
 
 from __future__ import annotations
 
 import grp
+import itertools
 import os
 import pwd
 import subprocess
+import threading
 from dataclasses import dataclass
 
 from .programs import ENVIRONMENT, find
 
 # Within no range that distributions or systemd hand out by themselves (man 5 login.defs, systemd's UIDS-GIDS).
-_FIRST, _LAST = 60900, 60999
+FIRST, LAST = 60900, 60999
 
 
 @dataclass(frozen=True)
@@ -65,17 +67,50 @@ def find_tools() -> Tools | str:
     )
 
 
-def account() -> int:
-    """A user and group id that nobody has; of an account that exists, processes and files could be touched."""
-    for number in range(_FIRST, _LAST):
+class Accounts:
+    """User and group ids that nobody has: no account, and no process when this was made.
+
+    Each command gets one of its own: of whoever has the same id, files, memory and root directory could be reached by
+    way of /proc.
+    """
+
+    def __init__(self) -> None:
+        taken = _owners_of_processes()
+        free = [number for number in range(FIRST, LAST + 1) if number not in taken and not _has_name(number)]
+        self.free = itertools.cycle(free[2:] or [LAST])
+        self.kept = free[:2] or [LAST, FIRST]
+        self.lock = threading.Lock()
+
+    def keep(self) -> tuple[int, int]:
+        """Two that are never taken."""
+        return self.kept[0], self.kept[-1]
+
+    def take(self) -> int:
+        """The next one; after a hundred commands the first of them is over."""
+        with self.lock:
+            return next(self.free)
+
+
+def _has_name(number: int) -> bool:
+    for look_up in (pwd.getpwuid, grp.getgrgid):
         try:
-            pwd.getpwuid(number)
+            look_up(number)
         except KeyError:
-            try:
-                grp.getgrgid(number)
-            except KeyError:
-                return number
-    return _LAST
+            continue
+        return True
+    return False
+
+
+def _owners_of_processes() -> set[int]:
+    found = set()
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if entry.name.isdigit():
+                try:
+                    found.add(entry.stat().st_uid)
+                except OSError:
+                    continue
+    return found
 
 
 def hidden_processes() -> HiddenProcesses:

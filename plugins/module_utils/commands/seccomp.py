@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import termios
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -30,8 +31,8 @@ from .seccomp_calls import ALLOWED, ANSWERED, DENIED, WRITING
 _INT = 0xFFFFFFFF
 # linux/sched.h: namespaces of mounts, cgroups, UTS, IPC, users, PIDs, network.
 _CLONE_NAMESPACES = 0x7E020000
-# asm-generic/ioctls.h: typing into a terminal, and the console's selection buffer.
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+# Typing into a terminal, and the console's selection buffer; their numbers differ between machines.
+_FORBIDDEN_REQUESTS = (termios.TIOCSTI, termios.TIOCLINUX)
 # man 2 syslog: read all, unread size, buffer's size.
 _SYSLOG_READS = (3, 9, 10)
 # linux/ipc.h and linux/{shm,msg,sem}.h: the commands that tell.
@@ -149,6 +150,23 @@ class _Filter:
         self._ioctl()
 
     def _ioctl(self) -> None:
-        for request in (_TIOCSTI, _TIOCLINUX):
-            self._add(self.denied, "ioctl", self._equal(1, request))
-        self._add(seccomp.ALLOW, "ioctl")
+        """All requests but the forbidden ones: a rule that allows without a condition would outdo one that denies."""
+        agreed = _INT
+        for request in _FORBIDDEN_REQUESTS:
+            agreed &= ~(request ^ _FORBIDDEN_REQUESTS[0]) & _INT
+        for bit in (1 << number for number in range(32)):
+            if agreed & bit:
+                self._add(seccomp.ALLOW, "ioctl", self._equal(1, ~_FORBIDDEN_REQUESTS[0] & bit, bit))
+        common = _FORBIDDEN_REQUESTS[0] & agreed
+        for rest in _parts(_INT & ~agreed):
+            action = self.denied if common | rest in _FORBIDDEN_REQUESTS else seccomp.ALLOW
+            self._add(action, "ioctl", self._equal(1, common | rest))
+
+
+def _parts(bits: int) -> list[int]:
+    """Every number that has none but these bits set."""
+    found = [0]
+    for bit in (1 << number for number in range(32)):
+        if bits & bit:
+            found += [number | bit for number in found]
+    return found

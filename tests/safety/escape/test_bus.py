@@ -1,0 +1,72 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filtered system bus, on a real bus of its own: named methods pass, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.dbus_filter import BusFilter, rules_for
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.sandbox_host import FIRST
+
+CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>system</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy></busconfig>
+"""
+
+
+@pytest.fixture
+def bus() -> Iterator[str]:
+    if not (shutil.which("dbus-daemon") and shutil.which("xdg-dbus-proxy") and shutil.which("dbus-send")):
+        pytest.skip("dbus-daemon, dbus-send and xdg-dbus-proxy are needed")
+    directory = Path(tempfile.mkdtemp(dir="/run"))
+    directory.chmod(0o755)
+    (directory / "bus.conf").write_text(CONFIGURATION.format(path=directory / "socket"))
+    daemon = subprocess.Popen(
+        ["dbus-daemon", f"--config-file={directory / 'bus.conf'}", "--nofork", "--print-address=1"],
+        stdout=subprocess.PIPE,
+    )
+    assert daemon.stdout
+    assert daemon.stdout.readline()
+    yield str(directory / "socket")
+    daemon.kill()
+    daemon.communicate()
+    shutil.rmtree(directory)
+
+
+def call(socket: str, method: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    words = ["setpriv", "--reuid", str(FIRST), "--clear-groups", "dbus-send", f"--bus=unix:path={socket}"]
+    words += ["--print-reply", "--dest=org.freedesktop.DBus", "/org/freedesktop/DBus", f"org.freedesktop.DBus.{method}"]
+    return subprocess.run([*words, *arguments], capture_output=True, text=True, check=False, timeout=20)
+
+
+def test_named_methods_pass_and_nothing_else(bus: str) -> None:
+    filtered = BusFilter(shutil.which("xdg-dbus-proxy"), FIRST, FIRST + 50, bus=bus)
+    try:
+        options = filtered.options(("org.freedesktop.systemd1.Manager.ListUnits",))
+        socket = options[options.index("--bind") + 1]
+        # The bus itself may be asked what a connection needs; other services are not there.
+        assert "org.freedesktop.DBus" in call(socket, "ListNames").stdout
+        assert call(bus, "RequestName", "string:org.example.Taken", "uint32:4").returncode == 0
+        refused = call(socket, "RequestName", "string:org.example.Name", "uint32:4")
+        assert refused.returncode != 0
+        assert call(socket, "ReloadConfig").returncode != 0
+        assert call(bus, "ReloadConfig").returncode == 0
+    finally:
+        filtered.close()
+    assert not Path(socket).exists()
+
+
+def test_rules_name_the_service_and_the_method() -> None:
+    assert rules_for(("org.freedesktop.systemd1.Manager.ListUnits",)) == [
+        "--call=org.freedesktop.systemd1=org.freedesktop.systemd1.Manager.ListUnits@/*"
+    ]
+    assert all("Properties.Get@/*" in rule for rule in rules_for(("org.freedesktop.DBus.Properties.Get",)))
