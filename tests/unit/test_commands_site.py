@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.policy import Policy, PolicyError
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.rules.schema import Rule
+
+ROLE = Path(__file__).parents[2] / "roles" / "commands"
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="a site's policy has to be root's own file; needs root to make one")
 
@@ -29,13 +33,21 @@ def test_a_site_widens_and_narrows(tmp_path: Path) -> None:
     policy = policy_of(
         tmp_path,
         {
-            "allow": {"pg_isready": {"values": {"-h --host": "host"}}, "hostname": {"flags": "-f"}},
+            "allow": {
+                "pg_isready": {"values": {"-h --host": "host"}, "network": {"": "inet inet6"}},
+                "hostname": {"flags": "-f"},
+                "tcpdump": {"flags": "-D", "needs": {"-D": "only the interfaces are listed here"}},
+            },
             "refuse": {"lsof": "it takes too long here"},
             "secret_paths": ["/srv/vault/*"],
         },
     )
     assert policy.judge("pg_isready -h db.example.com").allowed
+    assert next(policy.judge("pg_isready -h db").commands()).grants.network == {"inet", "inet6"}
     assert not policy.judge("pg_isready -f x").allowed
+    # What is refused by name is accepted where the site has a rule for it.
+    assert policy.judge("tcpdump -D").allowed
+    assert "only the interfaces" in policy.judge("tcpdump").reason
     assert policy.judge("hostname -f").allowed
     assert not policy.judge("hostname -I").allowed
     assert "it takes too long here" in policy.judge("lsof -i").reason
@@ -57,6 +69,10 @@ def test_a_site_widens_and_narrows(tmp_path: Path) -> None:
         ({"allow": {"x": {"values": {"-a": "anything"}}}}, "`anything`, which does not exist"),
         ({"allow": {"x": {"forms": ["@what..."]}}}, "`what`, which does not exist"),
         ({"allow": {"x": {"matching": ["("]}}}, "`re:(`"),
+        ({"allow": {"x": {"capability": {"": "SYS_ADMIN"}}}}, "names `SYS_ADMIN`; known are DAC_READ_SEARCH"),
+        ({"allow": {"x": {"network": {"": "bluetooth"}}}}, "names `bluetooth`; known are inet"),
+        ({"allow": {"x": {"capability": {"": "SYSLOG"}, "forms": ["@read..."]}}}, "opened by a trusted reader"),
+        ({"allow": {"x": {"runs": "1"}}}, "wrong shape"),
         ({"secret_paths": "x"}, "must be a list"),
         ("\udcff", "could not be read"),
     ],
@@ -81,6 +97,18 @@ def test_a_file_that_others_may_write_is_not_used(tmp_path: Path) -> None:
     os.chown(tmp_path / "command_policy.json", 65534, 0)
     with pytest.raises(PolicyError, match="others than root may write it"):
         Policy.from_file(str(tmp_path / "command_policy.json"))
+
+
+@ROOT
+def test_a_file_in_a_directory_that_others_may_write_is_not_used(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(PolicyError, match="its directory is not root's own"):
+        policy_of(tmp_path, {})
+
+
+def test_the_role_knows_every_key_of_a_rule() -> None:
+    written = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())
+    assert written["__nannyapi_commands_keys"] == list(Rule.__annotations__)
 
 
 def test_without_a_file_the_built_in_rules_hold_but_a_broken_one_is_an_error(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class Policy:
 
     def __init__(self, site: SiteRules | None = None) -> None:
         site = site or SiteRules()
-        self.refused = {**REFUSED, **site.refuse}
+        self.refused = {name: why for name, why in REFUSED.items() if name not in site.allow} | site.refuse
         self.rules: dict[str, Rule] = {
             name: rule for name, rule in {**RULES, **site.allow}.items() if name not in site.refuse
         }

@@ -58,17 +58,21 @@ def read_site_rules(path: str) -> SiteRules:
 
 def _read_trusted(path: str) -> str:
     try:
+        _check_owner(path, "its directory is not root's own", os.stat(os.path.dirname(os.path.abspath(path))))
         # The descriptor is what is checked and read, so that nothing can be put in its place between the two.
         with open(path, encoding="utf-8") as opened:
-            status = os.fstat(opened.fileno())
-            if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise PolicyError(
-                    f"The command policy {path} is not used, as others than root may write it (owner {status.st_uid},"
-                    f" mode {stat.S_IMODE(status.st_mode):04o}); chown root:root and chmod 0644 it."
-                )
+            _check_owner(path, "others than root may write it", os.fstat(opened.fileno()))
             return opened.read()
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"The command policy {path} could not be read: {error}.") from error
+
+
+def _check_owner(path: str, why: str, status: os.stat_result) -> None:
+    if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PolicyError(
+            f"The command policy {path} is not used, as {why} (owner {status.st_uid}, mode"
+            f" {stat.S_IMODE(status.st_mode):04o}); chown root:root and chmod go-w it."
+        )
 
 
 def _object(path: str, data: dict[str, Any], key: str) -> dict[str, Any]:
@@ -102,6 +106,11 @@ def _rule(path: str, program: str, rule: Any) -> Rule:
 
 
 def _check_grants(path: str, program: str, rule: Rule) -> None:
+    if rule.get("capability") and {"read", "file", "awk", "sed"} & set(_kinds(rule)):
+        raise PolicyError(
+            f"The rule for `{program}` in {path} grants a capability to a program that shows files of the caller's"
+            " choice; such files are opened by a trusted reader, so leave `capability` out."
+        )
     for key, known_names in (("capability", CAPABILITIES), ("network", FAMILIES)):
         uses = cast("dict[str, Any]", rule.get(key, {}))
         for name in " ".join(map(str, uses.values())).split():

@@ -20,7 +20,7 @@ describe() {
         [ -e "$root/$link/." ] && echo "$link $(readlink "$root/$link")"
     done
     grep -qE '^[^ ]+ /sys/kernel(/debug)?/tracing tracefs ' /proc/mounts && echo 'tracefs mounted'
-    for path in diagnostics.json api_key; do
+    for path in diagnostics.json api_key command_policy.json; do
         [ -e "/etc/nannyapi/$path" ] && echo "$path is there"
     done
     return 0
