@@ -4,8 +4,9 @@
 """Private to the collection: the system bus for commands that read from services, with named methods only.
 
 xdg-dbus-proxy runs beside the commands, one for each set of methods, and passes calls of these methods and nothing
-else. The bus wants it to have the user id of whoever calls; its group is another one, so that its root directory, which
-is the host's, cannot be entered by way of /proc. Without it such commands find no bus, and say so themselves.
+else. The bus wants it to have the user id of whoever calls, and a name for that; its group is another one, so that its
+root directory, which is the host's, cannot be entered by way of /proc. Without it such commands find no bus, and say so
+themselves.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ _PATIENCE = 5.0
 class BusFilter:
     """Proxies of one diagnosis; `close` ends them."""
 
-    def __init__(self, program: str | None, account: int, group: int, bus: str = BUS) -> None:
+    def __init__(self, program: str | None, account: int | None, groups: tuple[int, int], bus: str = BUS) -> None:
         self.program = program
         self.account = account
-        self.group = group
+        # Of commands, and of the proxy.
+        self.group, self.proxy_group = groups
         self.bus = bus
         self.lock = threading.Lock()
         self.started: dict[tuple[str, ...], str | None] = {}
@@ -38,7 +40,7 @@ class BusFilter:
 
     def usable(self) -> bool:
         """Whether there is a bus and the program that filters it."""
-        return self.program is not None and os.path.exists(self.bus)
+        return self.program is not None and self.account is not None and os.path.exists(self.bus)
 
     def options(self, methods: tuple[str, ...]) -> list[str]:
         """bwrap's options that put the filtered bus where programs look for it; [] where there is none."""
@@ -62,7 +64,7 @@ class BusFilter:
 
     def _start(self, methods: tuple[str, ...]) -> str | None:
         directory = tempfile.mkdtemp(prefix="nannyapi-bus-", dir="/run")
-        os.chown(directory, self.account, self.account)
+        os.chown(directory, int(self.account or 0), self.proxy_group)
         socket = os.path.join(directory, "bus")
         ready, told = os.pipe()
         rules = ["--filter", *rules_for(methods)]
@@ -90,7 +92,7 @@ class BusFilter:
 
     def _account(self) -> list[str]:
         return [
-            *("setpriv", "--reuid", str(self.account), "--regid", str(self.group), "--clear-groups"),
+            *("setpriv", "--reuid", str(self.account), "--regid", str(self.proxy_group), "--clear-groups"),
             *("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"),
         ]
 

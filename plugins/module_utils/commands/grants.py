@@ -8,6 +8,7 @@ A rule says it (`capability`, `network` and `dbus` in `rules/schema.py`), the ve
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from .options import Arguments
@@ -39,10 +40,20 @@ NOTHING = Grants()
 def granted(rule: Rule, arguments: Arguments, reads: list[str]) -> Grants:
     """What the rule grants to this use, given its options and operands and the paths it was found to read."""
     return Grants(
-        _named(rule.get("capability", {}), arguments),
+        _named(rule.get("capability", {}), arguments) | _on_operands(rule.get("capability_on", {}), arguments),
         _named(rule.get("network", {}), arguments),
         tuple(rule.get("dbus", [])),
         tuple(dict.fromkeys(reads)),
+    )
+
+
+def _on_operands(uses: dict[str, str], arguments: Arguments) -> frozenset[str]:
+    """All names of the uses whose expression every operand matches as a whole; none without operands."""
+    return frozenset(
+        name
+        for expression, names in uses.items()
+        if arguments.operands and all(re.fullmatch(expression, operand) for operand in arguments.operands)
+        for name in names.split()
     )
 
 

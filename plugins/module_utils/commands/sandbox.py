@@ -23,7 +23,7 @@ from .dbus_filter import BusFilter
 from .grants import CAPABILITIES, NOTHING, Grants
 from .launch import Launch
 from .programs import ENVIRONMENT
-from .sandbox_host import FIRST, LAST, Accounts, Tools, find_tools, hidden_processes
+from .sandbox_host import FIRST, LAST, Accounts, Tools, bus_account, find_tools, hidden_processes
 from .sandbox_mounts import Masks, find_masks
 from .trusted_reader import Given, TrustedReader
 
@@ -68,7 +68,7 @@ class Sandbox:
         self.root = os.geteuid() == 0
         self.accounts = Accounts()
         self.proc = hidden_processes()
-        self.bus = BusFilter(tools.dbus_proxy, *self.accounts.keep()) if self.root else None
+        self.bus = BusFilter(tools.dbus_proxy, bus_account(), self.accounts.keep()) if self.root else None
 
     @classmethod
     def for_host(cls, also_secret: tuple[str, ...] = (), bounds: Bounds | None = None) -> Sandbox:
@@ -191,8 +191,10 @@ class Sandbox:
         if self.root:
             kept = "".join(f",+{name.lower()}" for name in CAPABILITIES if name in grants.capabilities)
             groups = ["--groups", str(self.proc.group)] if self.proc.group is not None else ["--clear-groups"]
-            account = str(self.bus.account if grants.dbus and self.bus else self.accounts.take())
-            words += [self.tools.setpriv, "--reuid", account, "--regid", account, *groups]
+            account = group = self.accounts.take()
+            if grants.dbus and self.bus is not None and self.bus.usable():
+                account, group = int(self.bus.account or account), self.bus.group
+            words += [self.tools.setpriv, "--reuid", str(account), "--regid", str(group), *groups]
             words += [f"--inh-caps=-all{kept}", f"--ambient-caps=-all{kept}", f"--bounding-set=-all{kept}"]
             words += ["--no-new-privs", "--pdeathsig", "KILL"]
         bounds = self.bounds

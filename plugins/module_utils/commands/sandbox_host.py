@@ -91,6 +91,17 @@ class Accounts:
             return next(self.free)
 
 
+def bus_account() -> int | None:
+    """The user id for the system bus, which turns away ids without a name; nobody's, where there is such an account.
+
+    With it goes a group of this sandbox's own, so that other processes of that account are out of reach.
+    """
+    try:
+        return pwd.getpwnam("nobody").pw_uid
+    except KeyError:
+        return None
+
+
 def _has_name(number: int) -> bool:
     for look_up in (pwd.getpwuid, grp.getgrgid):
         try:

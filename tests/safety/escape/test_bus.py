@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.dbus_filter import BusFilter, rules_for
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.sandbox_host import FIRST
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.sandbox_host import FIRST, bus_account
 
 CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig><type>system</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy></busconfig>
+<policy context="default">
+<allow user="*"/><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy></busconfig>
 """
 
 
@@ -43,13 +44,22 @@ def bus() -> Iterator[str]:
 
 
 def call(socket: str, method: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    words = ["setpriv", "--reuid", str(FIRST), "--clear-groups", "dbus-send", f"--bus=unix:path={socket}"]
+    words = [
+        "setpriv",
+        "--reuid",
+        "nobody",
+        "--regid",
+        str(FIRST),
+        "--clear-groups",
+        "dbus-send",
+        f"--bus=unix:path={socket}",
+    ]
     words += ["--print-reply", "--dest=org.freedesktop.DBus", "/org/freedesktop/DBus", f"org.freedesktop.DBus.{method}"]
     return subprocess.run([*words, *arguments], capture_output=True, text=True, check=False, timeout=20)
 
 
 def test_named_methods_pass_and_nothing_else(bus: str) -> None:
-    filtered = BusFilter(shutil.which("xdg-dbus-proxy"), FIRST, FIRST + 50, bus=bus)
+    filtered = BusFilter(shutil.which("xdg-dbus-proxy"), bus_account(), (FIRST, FIRST + 1), bus=bus)
     try:
         options = filtered.options(("org.freedesktop.systemd1.Manager.ListUnits",))
         socket = options[options.index("--bind") + 1]
@@ -60,6 +70,10 @@ def test_named_methods_pass_and_nothing_else(bus: str) -> None:
         assert refused.returncode != 0
         assert call(socket, "ReloadConfig").returncode != 0
         assert call(bus, "ReloadConfig").returncode == 0
+        # The proxy has the id of who calls; its root, where the whole bus is, is out of reach all the same.
+        entered = f"cat /proc/{filtered.running[0][0].pid}/root/etc/hostname"
+        words = ["setpriv", "--reuid", "nobody", "--regid", str(FIRST), "--clear-groups", "sh", "-c", entered]
+        assert "Permission denied" in subprocess.run(words, capture_output=True, text=True, check=False).stderr
     finally:
         filtered.close()
     assert not Path(socket).exists()

@@ -14,6 +14,9 @@ _ACTS = "it acts on what it finds; print the names instead and leave acting to t
 _WRITES = "it writes a file; the output comes back as it is"
 _NAMES_FROM_FILE = "it takes file names from a file that nobody has judged; name the files themselves"
 
+# Names of what a process has open; nothing of its content is read.
+_OPEN_FILES = {r"/proc/(\d+|self)(/task/\d+)?/(fd|fdinfo|ns|map_files)(/\d+)?/?": "SYS_PTRACE DAC_READ_SEARCH"}
+
 _LVM: Rule = {
     "flags": "-a -v --all --noheadings --aligned --segments",
     "values": {"-o --options": "text", "--units": "word", "-O --sort": "word", "--separator": "text"},
@@ -23,6 +26,7 @@ _LVM: Rule = {
 
 RULES: dict[str, Rule] = {
     "ls": {
+        "capability_on": _OPEN_FILES,
         "flags": "-1 -a -A -b -B -c -C -d -f -F -g -G -h -H -i -k -l -L -m -n -N -o -p -q -Q -r -R -s -S -t -u -U -v -x"
         " -X -Z --all --almost-all --author --escape --directory --dereference --group-directories-first --no-group"
         " --human-readable --si --inode --kibibytes --numeric-uid-gid --reverse --recursive --size --context --zero"
@@ -134,6 +138,7 @@ RULES: dict[str, Rule] = {
         "example": "file -b /usr/bin/ls",
     },
     "readlink": {
+        "capability_on": {**_OPEN_FILES, r"/proc/\d+/(exe|cwd|root)": "SYS_PTRACE DAC_READ_SEARCH"},
         "flags": "-e -f -m -n -v -z --canonicalize --canonicalize-existing --canonicalize-missing --no-newline",
         "forms": ["@list..."],
     },

@@ -34,6 +34,7 @@ class Rule(TypedDict, total=False):
     - `capability`: what a use of it needs, as `{"-p --processes": "SYS_PTRACE"}`: the use is named by options of which
       one is given, or is `""` for every use; of `DAC_READ_SEARCH`, `SYS_PTRACE`, `SYSLOG`, `NET_ADMIN`. Only for a use
       in which no path and no code of the caller's choice is opened or run.
+    - `capability_on`: the same for uses that are known by their operands: an expression that each of them matches.
     - `network`: the same for address families: `inet`, `inet6`, `netlink`, `packet`, `unix`, `vsock`.
     - `dbus`: methods that it may call on the system bus, as `org.freedesktop.systemd1.Manager.GetUnit`.
     - `operands_note`: why other operands are not accepted. `example`: a line that is.
@@ -57,6 +58,7 @@ class Rule(TypedDict, total=False):
     bsd_flags: str
     bsd_values: dict[str, str]
     capability: dict[str, str]
+    capability_on: dict[str, str]
     network: dict[str, str]
     dbus: list[str]
     operands_note: str
