@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -152,3 +154,15 @@ def test_judging_never_raises_and_always_says_why(line: str) -> None:
     assert verdict.allowed == bool(verdict.pipelines)
     assert verdict.allowed == (verdict.reason == "")
     assert "judging it failed" not in verdict.reason
+
+
+def test_the_page_about_the_policy_says_what_the_rules_say() -> None:
+    checked = subprocess.run(
+        [sys.executable, "scripts/command_policy.py", "--check"],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": ".cache/src"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
