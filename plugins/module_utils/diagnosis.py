@@ -61,6 +61,7 @@ class Options:
     max_cpu_share: Optional[float] = None
     compiler: str = NEEDED
     unsandboxed_commands: bool = False
+    tokens: int = 0
     parameters: Layer = field(default_factory=Layer)
     environment: Layer = field(default_factory=Layer)
 
@@ -88,6 +89,7 @@ class _WatchedModel:
 
 _RANGES = {
     "rounds": (1, 20),
+    "tokens": (0, 1_000_000_000),
     "seconds": (10, 7200),
     "trace_seconds": (1, 300),
     "command_seconds": (1, 600),
@@ -161,7 +163,7 @@ def _diagnose(issue: str, options: Options, model: Model, ending: Ending, progre
             capabilities=capabilities,
             model=model,
             collect=collect,
-            limits=LoopLimits(rounds=options.rounds, seconds=options.seconds, trace_seconds=options.trace_seconds),
+            limits=_limits(options),
             progress=progress,
         )
     result = {
@@ -174,6 +176,15 @@ def _diagnose(issue: str, options: Options, model: Model, ending: Ending, progre
         **found,
     }
     return _finished(result, capabilities)
+
+
+def _limits(options: Options) -> LoopLimits:
+    return LoopLimits(
+        rounds=options.rounds,
+        seconds=options.seconds,
+        trace_seconds=options.trace_seconds,
+        tokens=options.tokens or None,
+    )
 
 
 def _collector(

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from typing import Any, Optional
 
 from . import turns
+from .conversation import Conversation, OutOfTokens
 from .grounding.check import Checker
 from .model.port import Answer, Model, ModelError
 from .protocol import MAX_COMMANDS, MAX_PROGRAMS, Diagnostic, Parsed, Program, ReplyError, Resolution, parse_reply
@@ -26,6 +27,8 @@ _SETTLE_SECONDS = 2.0
 """What a round costs beside its longest trace: attaching, detaching, decoding."""
 
 _SHORTEST_TRACE = 1.0
+_LIMITS = {"round_limit": "rounds", "time_limit": "time", "token_limit": "tokens"}
+
 _SHORTEST_CORRECTION = 5.0
 """Seconds that have to be left for a resolution to be corrected."""
 
@@ -42,6 +45,10 @@ class LoopLimits:
     trace_seconds: float = 60.0
     answer_seconds: float = 180.0
     repairs: int = 2
+    tokens: Optional[int] = None
+    """What all requests and answers may come to: as servers count, else as estimated. None: no limit."""
+    request_tokens: int = 100_000
+    """What one request may come to, so that it fits into what models take in."""
     corrections: int = 1
     """How often a resolution with claims that the evidence does not carry is sent back: 0 or 1."""
     reserve_seconds: float = 60.0
@@ -63,10 +70,10 @@ def diagnose(
 
     collect: takes commands, programs and a deadline (a value of *clock*), gives ``command_results``, ``ebpf_results``.
     Returns ``resolution`` (None where none was reached), ``grounding`` (what of it was found in the evidence; None
-    without one), ``ended`` (``resolution``, ``round_limit``, ``time_limit``,
-    ``model_error``, ``unusable_replies``), ``error`` (a sentence, or None), ``rounds``, ``command_results``,
-    ``ebpf_results``, ``usage``, ``episode_id``, ``model``. After ``round_limit`` and ``time_limit`` the resolution is
-    what the model concluded in its last turn, if it did.
+    without one), ``ended`` (``resolution``, ``round_limit``, ``time_limit``, ``token_limit``, ``model_error``,
+    ``unusable_replies``), ``error`` (a sentence, or None), ``rounds``, ``command_results``, ``ebpf_results``,
+    ``usage``, ``episode_id``, ``model``. After a limit the resolution is what the model concluded in its last turn, if
+    it did.
     """
     return _Diagnosis(model, collect, limits, progress, clock).run(issue, system_information, capabilities)
 
@@ -82,7 +89,7 @@ class _Diagnosis:
         self._clock = clock
         self._deadline = clock() + limits.seconds
         self._last_turn_at = self._deadline - min(limits.reserve_seconds, limits.seconds / 5)
-        self._messages: list[dict[str, str]] = []
+        self._conversation = Conversation(limits.tokens, limits.request_tokens)
         self._next: dict[str, Any] = {}
         self._last_turn: Optional[str] = None
         self._ended: Optional[str] = None
@@ -116,6 +123,8 @@ class _Diagnosis:
         except ModelError as error:
             out_of_time = self._last_turn is not None and error.kind == "timeout"
             self._end(self._last_turn if out_of_time and self._last_turn else "model_error", error.message)
+        except OutOfTokens as error:
+            self._end(self._last_turn or "token_limit", str(error))
         return self._result()
 
     def _take_turn(self) -> None:
@@ -170,21 +179,33 @@ class _Diagnosis:
         """Send the next turn; near the end of the time it becomes the last one."""
         if self._last_turn is None and self._clock() >= self._last_turn_at:
             self._make_last("time_limit")
+        messages = self._fitting()
         until = self._deadline if self._last_turn else self._last_turn_at
         timeout = min(self._limits.answer_seconds, max(1.0, until - self._clock()))
         self._tell("model_asked", f"Asking {self._model.name}", timeout=timeout)
         asked = self._clock()
         try:
-            answer = self._model.ask([*self._messages, turns.as_message(self._next)], timeout)
+            answer = self._model.ask(messages, timeout)
         except ModelError as error:
             if error.kind == "timeout" and self._last_turn is None and self._clock() >= self._last_turn_at:
                 return self._ask()
             raise
         finally:
             self._model_seconds += self._clock() - asked
-        self._messages += [turns.as_message(self._next), turns.as_echo(answer.content)]
+        self._conversation.answered(messages, answer)
         self._count(answer)
         return answer
+
+    def _fitting(self) -> list[dict[str, str]]:
+        """The next request, within what tokens are left; where they suffice for one turn alone, it is the last one."""
+        messages = self._conversation.fits(self._next, last=self._last_turn is not None)
+        if messages is None and self._last_turn is None:
+            self._make_last("token_limit")
+            messages = self._conversation.fits(self._next, last=True)
+        if messages is None:
+            used = f"{self._conversation.spent} of {self._limits.tokens} were used"
+            raise OutOfTokens(f"The tokens of this diagnosis do not suffice for another request: {used}.")
+        return messages
 
     def _conclude(self, reply: Resolution) -> None:
         """Hold a resolution against the evidence; where claims were not found, have it corrected, once."""
@@ -212,6 +233,8 @@ class _Diagnosis:
         self._last_turn, before = self._last_turn or "resolution", self._last_turn
         try:
             parsed = self._parsed(self._ask())
+        except OutOfTokens:
+            return "not asked for"
         except (ModelError, ReplyError):
             return "not answered"
         finally:
@@ -262,7 +285,7 @@ class _Diagnosis:
             "rounds": self._limits.rounds - len(self._rounds),
             "seconds": max(0, round(self._last_turn_at - self._clock())),
         }
-        self._next = turns.evidence(evidence, notes, left, self._limits.output_chars)
+        self._next = self._conversation.evidence(evidence, notes, left, self._limits.output_chars)
 
     def _bounded(self, program: Program, notes: list[str]) -> dict[str, Any]:
         """A program as it will run: no longer than one trace may be, nor than the time that is left."""
@@ -289,8 +312,9 @@ class _Diagnosis:
     def _make_last(self, why: str) -> None:
         self._last_turn = why
         self._next = {**self._next, "last_turn": turns.last_turn(why)}
-        limit = "of rounds" if why == "round_limit" else "of time"
-        self._tell("last_chance", f"The limit {limit} is reached; asking for the best resolution from what is known")
+        self._tell(
+            "last_chance", f"The limit of {_LIMITS[why]} is reached; asking for the best resolution from what is known"
+        )
 
     def _count(self, answer: Answer) -> None:
         self._usage["calls"] += 1

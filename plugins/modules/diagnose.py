@@ -84,6 +84,15 @@ options:
       - How long the diagnosis may take. Near the end the model is asked for the best resolution from what is known.
     type: float
     default: 600
+  tokens:
+    description:
+      - How many tokens all requests and answers of the diagnosis may come to, as the server counts them, or as they are
+        estimated where it does not. Each request is estimated before it is sent. Where what is left suffices for one
+        more, the model is asked for the best resolution from what is known.
+      - V(0) sets no limit. One request is kept below 100000 tokens all the same. What old rounds brought is condensed
+        before what the newest brought is cut, and each cut is marked.
+    type: int
+    default: 0
   trace_seconds:
     description:
       - How long one eBPF program may trace. A longer one that the model asks for is shortened.
@@ -235,8 +244,8 @@ grounding:
     correction: no better
 ended:
   description:
-    - How it ended. V(resolution), or V(round_limit) or V(time_limit) with the best resolution from what was known, or
-      V(model_error) or V(unusable_replies) without one.
+    - How it ended. V(resolution), or V(round_limit), V(time_limit) or V(token_limit) with the best resolution from
+      what was known, or V(model_error) or V(unusable_replies) without one.
   returned: when a diagnosis was made
   type: str
   sample: resolution
@@ -411,6 +420,7 @@ def main() -> None:
             "api_key": {"type": "str", "no_log": True},
             "rounds": {"type": "int", "default": 5},
             "seconds": {"type": "float", "default": 600},
+            "tokens": {"type": "int", "default": 0},
             "trace_seconds": {"type": "float", "default": 60},
             "max_cpu_share": {"type": "float"},
             "command_seconds": {"type": "float", "default": 30},
@@ -455,6 +465,7 @@ def options(module: AnsibleModule) -> diagnosis.Options:
     return diagnosis.Options(
         issue=given["issue"],
         rounds=given["rounds"],
+        tokens=given["tokens"],
         seconds=given["seconds"],
         trace_seconds=given["trace_seconds"],
         max_cpu_share=given["max_cpu_share"],

@@ -1,0 +1,144 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to the collection nannyapi.diagnostics: the messages so far, kept to the tokens that they may cost.
+
+Every request repeats the whole conversation. Where it grows too large, what old rounds brought is condensed, the oldest
+first; only then what the newest brought is cut. Each cut is marked with how much is missing, reckoned from the whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from . import turns
+from .model.port import Answer
+
+CHARACTERS_A_TOKEN = 3.0
+"""What JSON of this kind comes to with common tokenizers, on the safe side; corrected by what servers count."""
+
+ANSWER_TOKENS = 2_000
+"""Kept free for an answer."""
+
+_CONDENSED = (12_000, 3_000)
+"""Characters of evidence that an old round keeps, tried in turn."""
+
+_FEWEST = 3_000
+_A_MESSAGE = 8
+"""Tokens that a message costs beside its content."""
+
+
+class OutOfTokens(Exception):
+    """Not even the last turn can be asked for; the message is a sentence for the operator."""
+
+
+@dataclass
+class _Round:
+    """The evidence of a round as it was collected, and the message that carries it."""
+
+    collected: dict[str, Any]
+    notes: list[str]
+    remaining: dict[str, Any]
+    budget: int
+    position: Optional[int] = None
+
+    def turn(self, budget: int, why: str = "") -> dict[str, Any]:
+        """Its turn, with at most so many characters of evidence."""
+        return turns.evidence(self.collected, [*self.notes, *([why] if why else [])], self.remaining, budget)
+
+
+class Conversation:
+    """Messages and their cost.
+
+    `tokens`: what all requests and answers may come to, None for no limit; `request_tokens`: what one request may.
+    """
+
+    def __init__(self, tokens: Optional[int], request_tokens: int) -> None:
+        self._tokens = tokens
+        self._request_tokens = request_tokens
+        self._messages: list[dict[str, str]] = []
+        self._rounds: list[_Round] = []
+        self._characters_a_token = CHARACTERS_A_TOKEN
+        self._spent = 0
+
+    @property
+    def spent(self) -> int:
+        """Tokens so far: as counted by the server, else as estimated."""
+        return self._spent
+
+    def evidence(
+        self, collected: dict[str, Any], notes: list[str], remaining: dict[str, Any], budget: int
+    ) -> dict[str, Any]:
+        """The turn that carries the evidence of a round, of at most `budget` characters."""
+        self._rounds.append(_Round(collected, notes, remaining, budget))
+        return self._rounds[-1].turn(budget)
+
+    def fits(self, turn: dict[str, Any], last: bool) -> Optional[list[dict[str, str]]]:
+        """The messages of a request with this turn, condensed as far as is needed; None where they cost too much.
+
+        Of a turn that is not the last one, as much again has to be left for one that is.
+        """
+        room = self._room(last)
+        messages = [*self._messages, turns.as_message(turn)]
+        if self.estimate(messages) <= room:
+            return messages
+        for budget in _CONDENSED:
+            for each in self._rounds:
+                if self._condense(each, budget):
+                    messages = [*self._messages, turns.as_message(turn)]
+                    if self.estimate(messages) <= room:
+                        return messages
+        if not last and room < self._request_tokens:
+            # Better one turn with this evidence whole than two with less.
+            return None
+        newest = self._newest(turn)
+        while newest is not None and newest.budget > _FEWEST:
+            newest.budget = max(_FEWEST, newest.budget // 2)
+            why = (
+                f"The evidence of this round was cut to {newest.budget} characters, for no more tokens are left for it."
+            )
+            messages = [*self._messages, turns.as_message({**turn, **newest.turn(newest.budget, why)})]
+            if self.estimate(messages) <= room:
+                return messages
+        return None
+
+    def answered(self, messages: list[dict[str, str]], answer: Answer) -> None:
+        """Takes what was sent and the answer to it, and what both cost."""
+        for each in self._rounds:
+            if each.position is None:
+                each.position = len(messages) - 1
+        characters = sum(len(message["content"]) for message in messages)
+        counted, estimated = answer.prompt_tokens, self.estimate(messages)
+        if counted:
+            self._characters_a_token = min(8.0, max(1.0, characters / counted))
+        self._spent += estimated if counted is None else counted
+        written = answer.completion_tokens
+        self._spent += int(len(answer.content) / self._characters_a_token) if written is None else written
+        self._messages = [*messages, turns.as_echo(answer.content)]
+
+    def estimate(self, messages: list[dict[str, str]]) -> int:
+        """Tokens of a request, from its characters and what servers counted before."""
+        characters = sum(len(message["content"]) for message in messages)
+        return int(characters / self._characters_a_token) + _A_MESSAGE * len(messages)
+
+    def _room(self, last: bool) -> float:
+        if self._tokens is None:
+            return self._request_tokens
+        left = self._tokens - self._spent
+        return min(self._request_tokens, left - ANSWER_TOKENS if last else (left - 2 * ANSWER_TOKENS) / 2)
+
+    def _newest(self, turn: dict[str, Any]) -> Optional[_Round]:
+        return (
+            self._rounds[-1] if self._rounds and self._rounds[-1].position is None and "ebpf_results" in turn else None
+        )
+
+    def _condense(self, old: _Round, budget: int) -> bool:
+        """Makes the message of an old round shorter; whether it was longer than that."""
+        if old.position is None or old.budget <= budget:
+            return False
+        old.budget = budget
+        condensed = turns.as_message(old.turn(budget, "This round was condensed to make room; each cut is marked."))
+        if len(condensed["content"]) >= len(self._messages[old.position]["content"]):
+            return False
+        self._messages[old.position] = condensed
+        return True
