@@ -10,7 +10,7 @@ export NANNYAPI_INVENTORY := $(value INVENTORY)
 export NANNYAPI_LIMIT := $(value LIMIT)
 unexport ISSUE INVENTORY LIMIT MAKEFLAGS MAKEOVERRIDES MFLAGS
 
-.PHONY: help diagnose build test lint sanity importer test-unit test-integration test-kernels test-long molecule bench bytecode clean distclean
+.PHONY: help diagnose build test lint sanity importer test-unit test-integration test-safety test-kernels test-long molecule bench bytecode clean distclean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -38,6 +38,9 @@ test-unit: ## unit tests
 
 test-integration: ## tests that trace for real (root)
 	@scripts/test-integration
+
+test-safety: ## the command policy and the sandbox against hostile lines (root; writes reports/safety.json)
+	@scripts/test-safety
 
 bench: ## speed and memory beside bpftrace and Ansible (root; writes reports/bench.json)
 	@scripts/bench

@@ -15,12 +15,12 @@ REPORT = Path(__file__).parents[2] / "reports" / "safety.json"
 
 
 def merge(key: str, values: dict[str, Any]) -> None:
-    """Puts `values` under `key`, and leaves what other parts wrote."""
+    """Puts `values` under `key`, and leaves what other parts wrote, there and elsewhere."""
     REPORT.parent.mkdir(exist_ok=True)
     with open(REPORT, "a+", encoding="utf-8") as opened:
         fcntl.flock(opened, fcntl.LOCK_EX)
         opened.seek(0)
         report = json.loads(opened.read() or "{}")
-        report[key] = values
+        report[key] = {**report.get(key, {}), **values}
         opened.truncate(0)
         opened.write(json.dumps(report, indent=2, sort_keys=True) + os.linesep)
