@@ -35,7 +35,7 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.prompt 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.settings import FUNCTION_MODEL, completions_url
 
 DATABASE = json.loads((Path(__file__).parent / "cases" / "database_example.json").read_text("utf-8"))
-QUICK = LoopLimits(trace_seconds=3, seconds=120)
+QUICK = LoopLimits(trace_seconds=3, seconds=120, corrections=0)
 CONNECTING = """
 import errno, socket, time
 while True:
@@ -91,19 +91,24 @@ def test_the_database_example_goes_from_the_issue_to_its_resolution(tmp_path: Pa
     wire = Wiretap()
     replies = [json.dumps(reply) for reply in DATABASE["replies"]]
     with provider(*replies) as scripted, gateway(scripted.address, tmp_path) as endpoint:
-        result = run(endpoint, DATABASE["issue"], wire)
+        result = run(endpoint, DATABASE["issue"], wire, replace(QUICK, corrections=1))
 
     assert (result["ended"], result["error"]) == ("resolution", None)
     assert result["resolution"] == DATABASE["replies"][1]
-    assert result["usage"]["prompt_tokens"] == 200
+    assert result["usage"]["prompt_tokens"] == 300
     assert [each["id"] for each in result["command_results"]] == ["db_connections", "dns_check"]
 
-    (asked, answered), (evidence_sent, answered_last) = wire.exchanges
+    (asked, answered), (evidence_sent, answered_last), (correction, _corrected) = wire.exchanges
     assert "tensorzero::episode_id" not in asked
     assert evidence_sent["tensorzero::episode_id"] == answered["episode_id"] == answered_last["episode_id"]
     assert result["episode_id"] == answered["episode_id"]
 
-    first, second = scripted.requests
+    # The example's figures are not this machine's: the model is told so, once, and what it leaves is shown.
+    told_missing = [each["claim"] for each in json.loads(correction["messages"][-1]["content"])["unsupported"]]
+    assert told_missing == [each["claim"] for each in result["grounding"]["unsupported"]]
+    assert told_missing
+
+    first, second, _third = scripted.requests
     assert [message["role"] for message in first["messages"]] == ["system", "user"]
     assert first["messages"][0]["content"].strip() == SYSTEM_PROMPT.strip()
     assert [message["role"] for message in second["messages"]] == ["system", "user", "assistant", "user"]
@@ -241,7 +246,9 @@ def only_diagnostics() -> dict[str, Any]:
 
 def end_with_real_model(endpoint: str, wire: Wiretap, repairs: int = 1) -> dict[str, Any]:
     """How a run ends whose model writes well-formed nonsense; what holds for each is asserted here."""
-    limits = LoopLimits(rounds=1, seconds=400, answer_seconds=300, trace_seconds=1, output_chars=1_000, repairs=repairs)
+    limits = LoopLimits(
+        rounds=1, seconds=400, answer_seconds=300, trace_seconds=1, output_chars=1_000, repairs=repairs, corrections=0
+    )
     # Little is said of the host: the model reads some 150 words a second.
     host = {"os": "Debian GNU/Linux 12"}
     result = run(endpoint, "The application fails to connect to its database.", wire, limits, host)
