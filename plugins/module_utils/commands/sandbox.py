@@ -31,8 +31,8 @@ from .trusted_reader import Given, TrustedReader
 # The process that bubblewrap sets up becomes theirs only without a PID namespace.
 _SHOW_MOUNTS = ("df", "findmnt", "lsblk", "mount", "mountpoint")
 _TABLES = ("mounts", "mountinfo")
-# They look for themselves in /proc by their own process id, to leave themselves out or to see what /proc offers.
-_FIND_THEMSELVES = ("fuser", "lsof", "pgrep", "pidof")
+# They look for themselves in /proc by their own process id, or show settings that each PID namespace has.
+_FIND_THEMSELVES = ("fuser", "lsof", "pgrep", "pidof", "sysctl")
 # It opens /dev/null so at its start, and ends where that fails.
 _OPENS_BOTH_WAYS = ("lsof",)
 _CHANGE_ACCOUNT = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")

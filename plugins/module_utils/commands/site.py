@@ -106,12 +106,12 @@ def _rule(path: str, program: str, rule: Any) -> Rule:
 
 
 def _check_grants(path: str, program: str, rule: Rule) -> None:
-    if rule.get("capability") and {"read", "file", "awk", "sed"} & set(_kinds(rule)):
+    if (rule.get("capability") or rule.get("capability_on")) and {"read", "file", "awk", "sed"} & set(_kinds(rule)):
         raise PolicyError(
             f"The rule for `{program}` in {path} grants a capability to a program that shows files of the caller's"
             " choice; such files are opened by a trusted reader, so leave `capability` out."
         )
-    for key, known_names in (("capability", CAPABILITIES), ("network", FAMILIES)):
+    for key, known_names in (("capability", CAPABILITIES), ("capability_on", CAPABILITIES), ("network", FAMILIES)):
         uses = cast("dict[str, Any]", rule.get(key, {}))
         for name in " ".join(map(str, uses.values())).split():
             if name not in known_names:
@@ -122,7 +122,7 @@ def _check_grants(path: str, program: str, rule: Rule) -> None:
 
 _SHAPES: dict[str, type] = {
     **dict.fromkeys(("values", "optional", "refused", "needs", "needs_with", "forms_with", "bsd_values"), dict),
-    **dict.fromkeys(("capability", "network", "insert_for"), dict),
+    **dict.fromkeys(("capability", "capability_on", "network", "insert_for"), dict),
     "runs": int,
     **dict.fromkeys(("matching", "forms", "insert", "dbus"), list),
     "options_first": bool,

@@ -24,7 +24,11 @@ from .sandbox_mounts import may_be_read_by_others
 MOST_BYTES = 32 * 1024 * 1024
 MOST_FILES = 200
 
-_OF_A_PROCESS = re.compile(r"/proc/\d+/")
+_OF_A_PROCESS = re.compile(r"/proc/\d+/(?!net/)")
+# Over these newer kernels let nothing be mounted.
+_FLEETING = re.compile(r"/proc/\d+/(task/\d+/)?fdinfo/\d+")
+# Read within a PID namespace, it tells of that namespace (since Linux 6.14).
+_OF_THE_NAMESPACE = ("/proc/sys/kernel/pid_max",)
 _TABLE = re.compile(r"/(?:proc/(?:mounts|self/(?:mounts|mountinfo))|etc/mtab)")
 
 
@@ -81,10 +85,14 @@ class _Giving:
             self._mount_table(path, written)
             return
         whole = os.path.realpath(written)
-        if re.match(r"/proc/(self|thread-self)/", written):
+        if whole.startswith(f"/proc/{os.getpid()}/"):
+            # By way of /proc/self or /proc/net, which for the command are its own.
             return
         if os.path.isdir(whole):
             self._directory(whole)
+        elif _FLEETING.fullmatch(whole):
+            self.given.renamed[path] = f"/dev/.given{len(self.placed)}"
+            self._place(whole, self.given.renamed[path])
         elif _needs_root(whole):
             self._place(whole, whole)
 
@@ -168,7 +176,7 @@ class _Giving:
 
     def _make_way(self, target: str) -> None:
         """A directory that the account may not enter is replaced by one that holds what is given, and nothing else."""
-        if target.startswith("/proc/"):
+        if target.startswith(("/proc/", "/dev/")):
             return
         closed = None
         parent = os.path.dirname(target)
@@ -183,4 +191,4 @@ class _Giving:
 
 def _needs_root(path: str) -> bool:
     # Modes in /proc/PID do not tell: whoever may not trace the process may not read most of it.
-    return bool(_OF_A_PROCESS.match(path)) or not may_be_read_by_others(path)
+    return bool(_OF_A_PROCESS.match(path)) or path in _OF_THE_NAMESPACE or not may_be_read_by_others(path)
