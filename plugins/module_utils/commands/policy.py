@@ -109,7 +109,7 @@ class Policy:
         arguments = [text for word in command.words for text in word.expand()]
         redirections = [self._redirection(redirection) for redirection in command.redirections]
         words, grants = self._judged(name_of(arguments[0]), arguments[1:])
-        if grants.network & {"inet", "inet6"}:
+        if grants.network & {"inet", "inet6"} or any(".Resolve" in method for method in grants.dbus):
             _refuse_sending(command.words)
         return JudgedCommand(words, redirections, grants)
 
