@@ -16,9 +16,6 @@ from workload import gated, hear, process, say
 
 from playbooks import Ansible
 
-# On the newest, an emulated machine panics now and then when a function is patched that is being called (Oops: int3),
-# with bpftrace's probes as well.
-ONLY_KERNELS = ("5.10", "6.1", "6.12")
 NAME, SECONDS, COUNTED = "thrasher", 25, "syscalls:sys_enter_read"
 WORK = """
 zero = os.open('/dev/zero', os.O_RDONLY)

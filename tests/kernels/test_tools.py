@@ -49,7 +49,7 @@ class Tool:
 
     def events(self) -> Counter[str]:
         """What it saw of the work."""
-        found = (re.match(self.case["pattern"], line) for line in self.said().splitlines())
+        found = (re.match(self.case["pattern"], line) for line in map(str.rstrip, self.said().splitlines()))
         return Counter(self.case["event"].format(**match.groupdict()) for match in found if match)
 
     def close(self) -> None:

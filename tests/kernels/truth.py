@@ -59,6 +59,12 @@ def counted_events(machine: Reached, probes: dict[str, dict[str, Any]]) -> dict[
     return events
 
 
+def passed_over(machine: Reached) -> dict[str, int]:
+    """How often the kernel met each of those probes and passed over it, for it was in another one: anywhere."""
+    lines = machine.ssh(f"cat {_TRACING}/kprobe_profile").stdout.splitlines()
+    return {f"truth:{words[0]}": int(words[2]) for words in map(str.split, lines) if len(words) == 3}
+
+
 def forget_events(machine: Reached) -> None:
     """Removes what `counted_events` made."""
     machine.ssh(f"echo > {_TRACING}/kprobe_events")

@@ -40,6 +40,7 @@ def process(machine: Reached, script: str, name: str = "script") -> Iterator[sub
     finally:
         running.kill()
         running.communicate()
+        machine.ssh(f"pkill -KILL -f '[/]tmp/{name}.py'")  # it may not notice that nobody listens any more
 
 
 def say(running: subprocess.Popen[str], word: str) -> None:
