@@ -30,8 +30,7 @@ def traced(
 ) -> tuple[int, dict[str, Any]]:
     """How often perf saw the process read, and the result of the trace.
 
-    What perf counts is the system call, which calls the function once: a kprobe in the function itself, that is
-    detached while it is called all the time, is more than an emulated machine bears (6.1 panicked).
+    What perf counts is the system call, which calls the function once: a kprobe in the function itself would slow it.
     """
     folder = tmp_path_factory.mktemp("costly")
     wanted = {"name": "reads", "type": "kretprobe", "target": "vfs_read", "filters": {"comm": NAME}}

@@ -16,13 +16,12 @@ ONLY_KERNELS = ("6.1",)
 
 SEED = 20261122
 SECONDS = 4 * 3600
-# Every way of attaching. Functions that are seldom called: an emulated machine does not survive it for long that one is
-# patched again and again which other processors call all the time (docs/testing-kernels.md).
+# Every way of attaching.
 PROGRAMS = [
     {"name": "calls", "type": "tracepoint", "target": "syscalls/sys_enter_*", "duration": 1},
     {"name": "switches", "type": "tracepoint", "target": "sched/sched_switch", "duration": 1},
-    {"name": "connects", "type": "kprobe", "target": "tcp_connect", "duration": 1},
-    {"name": "unlinked", "type": "kretprobe", "target": "do_unlinkat", "duration": 1},
+    {"name": "reads", "type": "kprobe", "target": "vfs_read", "duration": 1},
+    {"name": "sent", "type": "kretprobe", "target": "tcp_sendmsg", "duration": 1},
 ]
 HERE = Path(__file__).parent
 
