@@ -420,7 +420,7 @@ def main() -> None:
             "api_key": {"type": "str", "no_log": True},
             "rounds": {"type": "int", "default": 5},
             "seconds": {"type": "float", "default": 600},
-            "tokens": {"type": "int", "default": 0},
+            "tokens": {"type": "int", "default": 0, "no_log": False},
             "trace_seconds": {"type": "float", "default": 60},
             "max_cpu_share": {"type": "float"},
             "command_seconds": {"type": "float", "default": 30},

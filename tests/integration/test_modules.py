@@ -173,6 +173,8 @@ def test_a_diagnosis_gives_values_facts_and_a_record(ansible: Ansible) -> None:
     facts = result["ansible_facts"]
     for name in ("resolution", "rounds", "usage", "episode_id", "model"):
         assert facts[f"nannyapi_{name}"] == result[name]
+    assert result["grounding"]["supported"]
+    assert result["grounding"]["unsupported"] == facts["nannyapi_grounding"]["unsupported"] == []
     counts = {key: traced["event_count"] for key, traced in result["ebpf_results"].items()}
     assert {key: traced["event_count"] for key, traced in facts["nannyapi_ebpf_results"].items()} == counts
     assert [entry["id"] for entry in facts["nannyapi_command_results"]] == [

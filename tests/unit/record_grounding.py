@@ -258,7 +258,7 @@ def requests(trouble: dict[str, Any]) -> list[dict[str, Any]]:
     """The programs as a model asks for them."""
     asked = []
     for name, target in trouble["programs"].items():
-        kind, _, plain = target.rpartition(":")
+        kind, _colon, plain = target.rpartition(":")
         filters = trouble.get("filters", {}).get(name, {})
         asked.append(
             {"name": name, "type": kind or "tracepoint", "target": plain, "duration": SECONDS, "filters": filters}

@@ -130,6 +130,20 @@ def test_no_text_upsets_the_checker(text: str) -> None:
     assert found == ground({"root_cause": text, "ebpf_evidence": text}, recorded("refused"))
 
 
+def test_numbers_beyond_all_measure_upset_nothing() -> None:
+    huge = "9" * 400
+    evidence = {
+        "command_results": [
+            {"id": "vmstat", "command": "vmstat 1 2", "output": f"r b\n{huge} 1\n{huge} 2\n", "exit_code": 10**400},
+        ],
+        "ebpf_results": {
+            "k_1": {"event_count": 10**400, "duration_s": float("nan"), "target": "a/b", "by_process": []}
+        },
+        "system_information": {"cpus": 10**400, "memory_mib": {"total": float("inf"), "free": 10**400}},
+    }
+    assert unsupported(f"It fired {huge} times a second, {huge} % of {huge} GB.", evidence)
+
+
 @pytest.mark.parametrize("shape", [None, [], "x", {"a": 1}, [None], {"k": None}, [{"id": 3, "output": 7}]])
 def test_evidence_of_any_shape_is_read(shape: Any) -> None:
     evidence = {"command_results": shape, "ebpf_results": shape, "system_information": shape}

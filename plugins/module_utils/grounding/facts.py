@@ -206,7 +206,10 @@ class Index:
     def says(self, phrase: str) -> list[str]:
         """The results whose text holds a phrase, between word boundaries; white space and case do not count."""
         wanted = " ".join(phrase.lower().split())
-        pattern = re.compile(rf"(?<!\w){re.escape(wanted)}(?!\w)")
+        # A quote that says that it is cut off may end within a word.
+        whole = wanted.rstrip(".…")
+        end = "" if wanted.endswith(("…", "...")) else r"(?!\w)"
+        pattern = re.compile(rf"(?<!\w){re.escape(whole)}{end}")
         return [key for key, source in self.sources.items() if any(pattern.search(text) for text in source.text)]
 
 

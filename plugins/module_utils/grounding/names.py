@@ -17,7 +17,7 @@ from .text import commands_like
 from .vocabulary import ANSWERS, COMMON, ERRORS, PHRASES, PROCESS_NOUNS, PROGRAMS, SYSCALLS, word_set
 
 _PLACEHOLDER = re.compile(r"\[redacted(?::[\w.-]+)*\]")
-_QUOTED = re.compile(r"\"([^\"\n]{2,300})\"|“([^”\n]{2,300})”|`([^`\n]{2,300})`")
+_QUOTED = re.compile(r"\"([^\"\n]{2,300})\"|\u201c([^\u201d\n]{2,300})\u201d|`([^`\n]{2,300})`")
 _ADDRESS = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{1,5}))?(?:/\d{1,2})?(?![\w.]*\d)")
 _V6 = re.compile(r"(?<![\w:])\[?([0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})\]?(?::(\d{1,5}))?(?![\w:])")
 _PATH = re.compile(r"(?<![\w.\-/])/(?:[\w.@+\-=%~*]+/?)+")
@@ -119,7 +119,7 @@ def _quotes(reading: Reading) -> None:
         if not reading.free(start, start + len(quoted)):
             continue
         index = reading.index
-        keys = index.says(quoted.strip(" .,…")) or index.keys_of(quoted.strip()) or commands_like(quoted, index)
+        keys = index.says(quoted.strip(" ,")) or index.keys_of(quoted.strip()) or commands_like(quoted, index)
         if not keys and quoted.lower().strip() in reading.issue:
             keys = {"issue"}
         reading.settle(start, start + len(quoted), keys, "nothing that was collected says so")

@@ -12,7 +12,7 @@ from typing import Optional
 
 from .around import Context, context, counts_things, fits
 from .claim import Reading
-from .facts import Fact, Source, words_of
+from .facts import Fact, Source
 from .names import known_pid
 from .units import BYTES, NUMBER, PERCENT, PLAIN, RATE, SECONDS, WORDS, Quantity, quantity
 from .vocabulary import ABOVE, BELOW, HEDGES
@@ -186,9 +186,7 @@ def _lines_with(reading: Reading, around: Context, claimed: Quantity) -> set[str
         if source.lines
         and (around.cited is None or key in around.cited)
         and claimed.raw <= len(source.lines) <= _MANY_LINES
-        if any(
-            sum(1 for line in source.lines if name in words_of(line)) == claimed.raw for name in names & source.words
-        )
+        if any(sum(1 for line in source.lines if name in line.split()) == claimed.raw for name in names & source.words)
     }
 
 

@@ -29,6 +29,9 @@ _LISTS_LISTENERS = re.compile(r"\b(ss|netstat)\b.*\s-\w*l")
 _KIB_COLUMNS = word_set("rss vsz rssize sz")
 _PID_COLUMNS, _NAME_COLUMNS = ("pid",), ("command", "comm", "cmd", "name", "args", "ucmd")
 _UNITS_BY_OPTION = {"-m": 2, "--mebi": 2, "-g": 3, "--gibi": 3, "-k": 1, "--kibi": 1, "-b": 0, "--bytes": 0}
+_LARGEST = 1e300
+_LONGEST_NUMBER = 30
+_MEASURING = frozenset(("vmstat", "iostat", "sar", "pidstat", "mpstat"))
 _WORD_SPLIT = re.compile(r"\S+")
 
 
@@ -41,8 +44,8 @@ def add_command(index: Index, result: dict[str, Any]) -> None:
     for text in (command, str(result.get("reason") or "")):
         index.read(source, text)
     for name, unit in (("exit_code", PLAIN), ("duration_s", SECONDS)):
-        value = result.get(name)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        value: Any = result.get(name)
+        if _is_number(value):
             index.add(Fact(key, float(value), unit, name, about=frozenset({"exit", "code", "took"})))
     output = str(result.get("output") or "")[: min(MAX_CHARACTERS, index.room)]
     index.room -= len(output)
@@ -57,7 +60,13 @@ def add_command(index: Index, result: dict[str, Any]) -> None:
         index.add(Fact(key, float(found), SECONDS, "slept"))
     _pairs(source, lines)
     facts = list(_facts(source, command, lines))
-    for fact in (*facts, *_differences(facts, source), *_shares_of_total(facts, source), *_shares_of_row(facts)):
+    for fact in (
+        *facts,
+        *_differences(facts, source),
+        *_shares_of_total(facts, source),
+        *_shares_of_row(facts),
+        *_means(facts, source),
+    ):
         index.add(fact)
 
 
@@ -65,9 +74,9 @@ def add_system(index: Index, told: dict[str, Any], capabilities: Any = None) -> 
     """Takes what was told of the host at the start; of what its eBPF can do, the words alone."""
     source = index.sources.setdefault(SYSTEM, Source(SYSTEM, False))
     memory = told.get("memory_mib")
-    if isinstance(memory, dict) and isinstance(memory.get("total"), (int, float)) and memory["total"] > 0:
+    if isinstance(memory, dict) and _is_number(memory.get("total")) and memory["total"] > 0:
         for name, value in memory.items():
-            if isinstance(value, (int, float)):
+            if _is_number(value):
                 about = words_of(f"memory {name}")
                 index.add(Fact(SYSTEM, 100.0 * value / memory["total"], PERCENT, "row", about=about))
     for labels, value in _leaves(capabilities, ()):
@@ -76,7 +85,7 @@ def add_system(index: Index, told: dict[str, Any], capabilities: Any = None) -> 
             index.read(source, value)
     for number, (labels, value) in enumerate(_leaves(told, ())):
         words = words_of(" ".join(labels))
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if _is_number(value):
             unit, scale = PLAIN, 1.0
             if "mib" in words:
                 unit, scale = BYTES, 1024.0**2
@@ -86,11 +95,15 @@ def add_system(index: Index, told: dict[str, Any], capabilities: Any = None) -> 
                 unit = SECONDS
             index.add(Fact(SYSTEM, float(value) * scale, unit, "row", about=words, row=number))
             source.rows[number] = words
-            if abs(value) < 1e300 and "load" in words:
+            if "load" in words:
                 index.add(Fact(SYSTEM, round(float(value), 2), PLAIN, "row", about=words, row=number))
         elif isinstance(value, str):
             index.read(source, value)
         index.read(source, " ".join(labels))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def _leaves(value: Any, labels: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -122,7 +135,7 @@ def _facts(source: Source, command: str, lines: list[str]) -> Iterator[Fact]:
         label = _LABEL.match(line)
         all_words = _words_but_numbers(line)
         words = _words_but_numbers(label.group(1)) if label and head is None else all_words
-        numbers = list(_VALUE.finditer(line))
+        numbers = [found for found in _VALUE.finditer(line) if len(found.group(1)) <= _LONGEST_NUMBER]
         if numbers:
             # Of a line the words say what it is about; numbers in it do not.
             source.rows[number] = all_words
@@ -159,6 +172,20 @@ def _shares_of_total(facts: list[Fact], source: Source) -> Iterator[Fact]:
     for fact in facts:
         if fact.unit == total.unit and fact.value < total.value:
             yield replace(fact, value=100.0 * fact.value / total.value, unit=PERCENT)
+
+
+def _means(facts: list[Fact], source: Source) -> Iterator[Fact]:
+    """What programs that measure again and again show on average, also without the first line, which is since boot."""
+    if not source.programs & _MEASURING:
+        return
+    columns: dict[tuple[frozenset[str], str], list[Fact]] = {}
+    for fact in facts:
+        if fact.columns:
+            columns.setdefault((fact.columns, fact.unit), []).append(fact)
+    for column in columns.values():
+        for several in (column, column[1:]):
+            if len(several) > 1:
+                yield replace(several[-1], value=round(sum(fact.value for fact in several) / len(several)))
 
 
 def _shares_of_row(facts: list[Fact]) -> Iterator[Fact]:

@@ -24,6 +24,7 @@ _PLUMBING = word_set(
     entry monitor trace events probe raw_syscalls
     """
 )
+_LARGEST = 1e300
 _MANY_EVENTS = 400
 _SIZES = ("count", "size", "len", "length", "bytes", "nbytes", "bytes_req", "bytes_alloc")
 _FIGURES = {
@@ -145,6 +146,7 @@ def _results(source: Source, result: dict[str, Any], seconds: float) -> Iterator
 
 def _failures(source: Source, result: dict[str, Any], seconds: float) -> Iterator[Fact]:
     sums: dict[tuple[str, str], float] = defaultdict(float)
+    by_key: dict[tuple[str, frozenset[str]], float] = defaultdict(float)
     for entry in _entries(result.get("failures")):
         name, error = str(entry.get("process_name", "")).lower(), str(entry.get("error", "")).lower()
         count = _number(entry.get("count")) or 0.0
@@ -152,6 +154,7 @@ def _failures(source: Source, result: dict[str, Any], seconds: float) -> Iterato
         source.meet(name, entry.get("process_id"))
         source.pairs.add((name, error))
         sums[name, error] += count
+        by_key[name, about] += count
         yield from _count(
             source.key, count, seconds, "errors", frozenset({name, str(entry.get("process_id", ""))}), about
         )
@@ -164,6 +167,8 @@ def _failures(source: Source, result: dict[str, Any], seconds: float) -> Iterato
         yield from _count(source.key, sum(by_call.values()), seconds, "errors")
     for (call, error), total in by_call.items():
         yield from _count(source.key, total, seconds, "errors", about=frozenset({call, error}))
+    for (name, about), total in by_key.items():
+        yield from _count(source.key, total, seconds, "errors", frozenset({name}), about)
     for (name, error), total in sums.items():
         yield from _count(source.key, total, seconds, "errors", frozenset({name}), frozenset({error}))
 
@@ -280,6 +285,6 @@ def _dict(value: Any) -> dict[str, Any]:
 
 
 def _number(value: Any) -> Optional[float]:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e300 or value != value:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < _LARGEST:
         return None
     return float(value)
