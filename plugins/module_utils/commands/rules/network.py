@@ -17,6 +17,8 @@ _OTHER_NAMESPACE = "it works in another network namespace; that is not accepted 
 _COMMAND_FILE = "it takes commands from a file"
 _WRITES = "it writes a file; the output comes back as it is"
 _NEVER_ENDS = "it would never end; ask again in the next round"
+# Where name servers answer (8600: Consul's); what answers elsewhere might take a question for an order.
+_DNS_PORT = "re:53|853|5353|8600"
 
 _PING: Rule = {
     "network": {"": "inet inet6"},
@@ -252,7 +254,7 @@ RULES: dict[str, Rule] = {
         "network": {"": "inet inet6 netlink"},
         "style": "words",
         "flags": "-4 -6 -u",
-        "values": {"-t": "word", "-c": "word", "-q": "host", "-x": "host", "-p": "number:1..65535", "-b": "host"},
+        "values": {"-t": "word", "-c": "word", "-q": "host", "-x": "host", "-p": _DNS_PORT, "-b": "host"},
         "matching": [r"\+(no)?[a-z]+(=[A-Za-z0-9./:-]+)?", r"@[A-Za-z0-9._:%-]+"],
         "refused": {
             "-f": _COMMAND_FILE,
@@ -266,7 +268,7 @@ RULES: dict[str, Rule] = {
         "network": {"": "inet inet6 netlink"},
         "style": "words",
         "flags": "-debug -nodebug -recurse -norecurse -vc -novc -all",
-        "matching": [r"-(type|query|querytype|class|timeout|retry|port|domain)=[A-Za-z0-9.-]+"],
+        "matching": [r"-(type|query|querytype|class|timeout|retry|domain)=[A-Za-z0-9.-]+|-port=(53|853|5353|8600)"],
         "operands_note": "name what to look up; there is nobody to type",
         "forms": ["@host", "@host @host"],
         "example": "nslookup example.org",
@@ -274,7 +276,7 @@ RULES: dict[str, Rule] = {
     "host": {
         "network": {"": "inet inet6 netlink"},
         "flags": "-4 -6 -a -d -r -s -T -U -v",
-        "values": {"-t": "word", "-W": "number:1..10", "-R": "number:1..3", "-p": "number:1..65535", "-c": "word"},
+        "values": {"-t": "word", "-W": "number:1..10", "-R": "number:1..3", "-p": _DNS_PORT, "-c": "word"},
         "forms": ["@host", "@host @host"],
         "example": "host -W 2 example.org",
     },

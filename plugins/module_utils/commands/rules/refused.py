@@ -28,6 +28,7 @@ _PROCESSES = "it acts on processes; name them in the resolution and leave that t
 _BOOT = "it changes the system's state; put it into the resolution plan for the operator"
 _PACKAGES = "it installs or removes software; use `dpkg -l NAME` or `rpm -q NAME` to look"
 _ACCOUNTS = "it changes accounts or becomes another; everything accepted already runs with what it needs"
+_LEAVE_OUT = "it becomes another account; leave it out, as everything accepted already runs with what it needs"
 _ENVIRONMENT = "it shows or sets environments, where secrets are"
 _BUILTIN = "it is a shell builtin, and there is no shell here"
 _DISKS = "it reads or changes raw disks; use `lsblk -f`, `findmnt` or `df`"
@@ -54,7 +55,8 @@ REFUSED: dict[str, str] = {
     **_same(_PROCESSES, "kill pkill killall renice skill snice xkill"),
     **_same(_BOOT, "reboot shutdown halt poweroff init telinit service swapoff umount logrotate ldconfig update-grub"),
     **_same(_PACKAGES, "apt apt-get aptitude yum dnf zypper pacman apk snap flatpak pip pip3 gem npm apt-cache"),
-    **_same(_ACCOUNTS, "sudo su doas pkexec passwd useradd usermod userdel groupadd chage visudo login newgrp"),
+    **_same(_LEAVE_OUT, "sudo doas"),
+    **_same(_ACCOUNTS, "su pkexec passwd useradd usermod userdel groupadd chage visudo login newgrp"),
     **_same(_ENVIRONMENT, "env printenv export set declare typeset"),
     **_same(_DISKS, "fdisk sfdisk parted gdisk mkfs fsck e2fsck tune2fs dumpe2fs debugfs blkid hdparm wipefs losetup"),
     **_same(_KERNEL, "insmod rmmod modprobe kexec depmod"),
