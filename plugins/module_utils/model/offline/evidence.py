@@ -157,6 +157,14 @@ def failures_of(trace: Trace) -> list[Failures]:
     return sorted(groups.values(), key=lambda group: -group.count)
 
 
+def failed_calls(trace: Trace) -> int:
+    """How many calls of a trace failed, those included that its list of failures leaves out."""
+    by_result = trace.result.get("by_result")
+    if isinstance(by_result, dict) and by_result:
+        return sum(number(count) for result, count in by_result.items() if result != "ok")
+    return sum(group.count for group in failures_of(trace)) + number(trace.result.get("failures_other"))
+
+
 def who(name: str, pids: list[int]) -> str:
     """`name (pid 1)`, `name (pids 1, 2, 3 and 4 more)`."""
     shown = ", ".join(map(str, pids[:3])) + (f" and {len(pids) - 3} more" if len(pids) > 3 else "")

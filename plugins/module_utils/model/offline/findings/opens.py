@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from ..categories import FILES
-from ..evidence import Evidence, Failures, Trace, counted, failures_of
+from ..evidence import Evidence, Failures, Trace, counted, failed_calls, failures_of
 from .finding import FAIR, STRONG, WEAK, Finding
 
 _OPEN = "syscalls/sys_enter_openat"
@@ -101,7 +101,7 @@ def ruled_out(evidence: Evidence) -> list[str]:
     sentences = []
     for trace in evidence.traced(*verbs):
         if not any(_judge(trace, group) for group in failures_of(trace)):
-            failed = sum(group.count for group in failures_of(trace))
+            failed = failed_calls(trace)
             ordinary = f", of which {failed} failed in ordinary ways such as a search along a path" if failed else ""
             sentences.append(
                 f"no {verbs[trace.target]} failed in a way that matters ({trace.count} calls{ordinary}, {trace.key})"
