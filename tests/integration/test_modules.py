@@ -52,6 +52,11 @@ def test_what_a_host_can_do_is_said_with_reasons(ansible: Ansible) -> None:
         probe = able["probe_types"][kind]
         assert probe["available"] or (probe["reason"] and probe["remedy"])
         assert not probe["available"] or probe["kernel_support"]
+    assert able["sandbox"]["name"] == "bubblewrap"
+    assert able["sandbox"]["reason"] is None
+    unfenced = ansible.module("ebpf_info", {}, wrapper=hiding("mount --bind /dev/null /usr/bin/bwrap"))
+    assert unfenced["sandbox"]["name"] == "none"
+    assert "bwrap (bubblewrap) is not installed" in unfenced["sandbox"]["reason"]
     unable = ansible.module("ebpf_info", {}, wrapper=hiding("umount /sys/kernel/tracing"))
     assert unable["probe_types"]["tracepoint"]["available"] is False
     assert "tracefs" in unable["probe_types"]["tracepoint"]["reason"]
@@ -182,6 +187,8 @@ def test_a_diagnosis_gives_values_facts_and_a_record(ansible: Ansible) -> None:
     ]
     assert len(json.dumps(facts)) < 40_000
     assert result["model"] == "offline"
+    assert result["sandbox"]["name"] == "bubblewrap"
+    assert [entry["id"] for entry in result["command_results"] if "output" not in entry or entry.get("refused")] == []
     assert result["usage"]["calls"] >= 2
     assert any(traced["event_count"] > 0 for traced in result["ebpf_results"].values())
     record = Path(result["record"])

@@ -31,6 +31,7 @@ from .trusted_reader import Given, TrustedReader
 # The process that bubblewrap sets up becomes theirs only without a PID namespace.
 _SHOW_MOUNTS = ("df", "findmnt", "lsblk", "mount", "mountpoint")
 _TABLES = ("mounts", "mountinfo")
+_OWN_MOUNTS = "These are the sandbox's own mounts, all of them read-only; the host's may differ in that."
 # They look for themselves in /proc by their own process id, or show settings that each PID namespace has.
 _FIND_THEMSELVES = ("fuser", "lsof", "pgrep", "pidof", "sysctl")
 # It opens /dev/null so at its start, and ends where that fails.
@@ -129,6 +130,8 @@ class Sandbox:
         tables = _TABLES if arguments[0] in _SHOW_MOUNTS else ()
         given = TrustedReader(may_read).give(grants.reads, tables) if readable else Given()
         launch = Launch([], notes=given.notes)
+        if tables and not readable:
+            launch.notes.append(_OWN_MOUNTS)
         launch.on_close.append(given.close)
         try:
             words = [given.renamed.get(word, word) for word in arguments[1:]]
