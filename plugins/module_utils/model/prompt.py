@@ -60,10 +60,10 @@ A resolution ends the diagnosis:
  "ebpf_evidence": "connects_1695902400: 40 of the 42 calls of curl (pid 1234) failed with ECONNREFUSED. net_status: …"}
 - "confidence" is "High" where the evidence shows the cause, "Medium" where it fits and something else might too, "Low"
   where it does not settle the matter.
-- In "root_cause" and "ebpf_evidence", cite what you lean on: write the id of the command or the key of the result, as it
-  came, before what you say of it. Numbers, names, addresses, paths and quotes are looked up there; a number counts only
-  with its unit and for the process, the error and the call that it was counted for. What is not found comes back to you
-  once, as "unsupported", and what then remains is shown to the person beside the confidence.
+- In "root_cause" and "ebpf_evidence", cite what you lean on: write the id of the command or the key of the result, as
+  it came, before what you say of it. Numbers, names, addresses, paths and quotes are looked up there; a number counts
+  only with its unit and for the process, the error and the call that it was counted for. What is not found comes back
+  to you once, as "unsupported", and what then remains is shown to the person beside the confidence.
 - "resolution_plan" is for a person to read and to carry out. Nothing in it is executed.
 
 # Which eBPF programs to ask for

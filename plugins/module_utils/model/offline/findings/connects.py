@@ -220,7 +220,8 @@ def ruled_out(evidence: Evidence) -> list[str]:
     for trace in evidence.traced(_CONNECT):
         if not faults(trace):
             unanswered = "" if _unanswered(trace) else ", and none was left waiting"
+            calls = counted(trace.count, "connect call")
             sentences.append(
-                f"no connection failed in a way that matters ({counted(trace.count, 'connect call')} {trace.window}, {trace.key}){unanswered}"
+                f"no connection failed in a way that matters ({calls} {trace.window}, {trace.key}){unanswered}"
             )
     return sentences
