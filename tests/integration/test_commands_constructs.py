@@ -76,3 +76,8 @@ def test_a_loop_ends_with_its_time() -> None:
     result = run("for i in 1 2 3 4 5; do sleep 2; done | sort", seconds=3.0)
     assert result["timed_out"] is True
     assert result["duration_s"] < 6
+
+
+def test_what_is_granted_to_a_command_that_was_settled_late_is_told() -> None:
+    assert run("echo 1 | cat; pidof nothing-there; pmap $(pgrep -o .)")["granted"] == {"pmap": ["SYS_PTRACE"]}
+    assert "granted" not in run("cat $(ls -d /etc/hosts)")

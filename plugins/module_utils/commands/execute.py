@@ -14,7 +14,7 @@ import select
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Callable
 
 from .capture import Aside, Captured
@@ -51,6 +51,8 @@ class Outcome:
     cancelled: bool
     error: str | None
     notes: tuple[str, ...] = ()
+    # The capabilities that each program was started with; nothing where there were none, as is the rule.
+    granted: dict[str, list[str]] = field(default_factory=dict)
 
 
 class LineExecutor:
@@ -64,6 +66,7 @@ class LineExecutor:
         self.fence = fence
         self.reader = TrustedReader(may_read)
         self.notes: list[str] = []
+        self.granted: dict[str, list[str]] = {}
         self.cancelled = cancelled
         self.give_up = time.monotonic() + limits.seconds
         self.shown = BoundedOutput(limits.output_bytes)
@@ -89,7 +92,9 @@ class LineExecutor:
             code = self.family.exit_code(self.last.pid) or code
         text, left_out = self.shown.text()
         timed_out, cancelled = self.stopped == "timeout", self.stopped == "cancelled"
-        return Outcome(text, code, left_out, timed_out, cancelled, self._error(remaining), tuple(self.notes))
+        return Outcome(
+            text, code, left_out, timed_out, cancelled, self._error(remaining), tuple(self.notes), self.granted
+        )
 
     def _error(self, remaining: list[int]) -> str | None:
         said = {
@@ -212,6 +217,8 @@ class LineExecutor:
             )
             try:
                 self.notes += launch.notes
+                if command.grants.capabilities:
+                    self.granted[name] = sorted({*self.granted.get(name, []), *command.grants.capabilities})
                 return _Started(self.family.start(launch, name, targets[0], targets[1], targets[2]))
             finally:
                 launch.close()

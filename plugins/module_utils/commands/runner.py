@@ -15,7 +15,6 @@ from .execute import Limits, LineExecutor, Outcome
 from .fence import NoFence, choose
 from .launch import Fence
 from .policy import Policy
-from .verdict import JudgedPipeline, simple_commands
 
 Result = dict[str, Any]
 
@@ -122,7 +121,7 @@ class _Round:
         outcome = LineExecutor(self.limits, self.cancelled, self.fence, self.policy.paths.may_read).run(
             verdict.pipelines
         )
-        return {**self._empty(index), **_as_result(outcome), **_granted(verdict.pipelines)}
+        return {**self._empty(index), **_as_result(outcome)}
 
     def _empty(self, index: int) -> Result:
         command = self.commands[index]
@@ -144,19 +143,11 @@ def _as_result(outcome: Outcome) -> Result:
         result["cancelled"] = True
     if outcome.error:
         result["error"] = outcome.error
+    if outcome.granted:
+        result["granted"] = outcome.granted
     if outcome.notes:
         result["notes"] = list(outcome.notes)
     return result
-
-
-def _granted(pipelines: list[JudgedPipeline]) -> Result:
-    """The capabilities that programs of the line had; nothing where there were none, as is the rule."""
-    granted = {
-        command.arguments[0]: sorted(command.grants.capabilities)
-        for command in simple_commands(pipelines)
-        if command.grants.capabilities
-    }
-    return {"granted": granted} if granted else {}
 
 
 __all__ = ["Limits", "run_commands"]
