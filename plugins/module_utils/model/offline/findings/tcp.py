@@ -63,9 +63,7 @@ def _overflow(grew: dict[str, int]) -> list[Finding]:
             " listener's queue was full",
             STRONG,
             dropped,
-            seen=[
-                f"The kernel's TcpExtListenOverflows and TcpExtListenDrops grew by up to {dropped} between two readings."
-            ],
+            seen=[f"TcpExtListenOverflows and TcpExtListenDrops of the kernel grew by up to {dropped} in 5 s."],
             plan=[
                 "Find the listener with a full queue: `ss -tlnp`, Recv-Q against Send-Q.",
                 "Find out why it does not accept, or raise its backlog and `net.core.somaxconn`.",
