@@ -49,7 +49,7 @@ def programs(pieces: list[str], whole: list[str], number: int) -> list[str]:
     """Programs made of pieces, and whole ones with pieces put in and taken out; the same ones each time."""
     chosen = random.Random(5)
     found = []
-    for _ in range(number):
+    for _program in range(number):
         program = chosen.choice(whole)
         for _change in range(chosen.randint(1, 4)):
             at = chosen.randint(0, len(program))
