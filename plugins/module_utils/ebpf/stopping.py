@@ -41,7 +41,8 @@ def stop_together(objects: Iterable[LoadedObject]) -> None:
 class Closeable(Protocol):
     """What holds something of the kernel."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Gives it back."""
 
 
 class Closer:
