@@ -28,6 +28,7 @@ MAX_FACTS = 60_000
 MAX_CHARACTERS = 1024 * 1024
 """Characters of all outputs that are looked at."""
 
+_DEEPEST = 40
 _ROWS_COMPARED = 1000
 
 _WORD = re.compile(r"[^\s\"'`,;|<>(){}\[\]]+")
@@ -141,7 +142,8 @@ class Index:
 
     def _path(self, path: str, key: str) -> None:
         parts = path.lower().split("/")
-        for end in range(2, len(parts) + 1):
+        self.words[path.lower()].add(key)
+        for end in range(2, min(len(parts), _DEEPEST) + 1):
             self.words["/".join(parts[:end])].add(key)
         self.words[parts[-1]].add(key)
 

@@ -29,9 +29,9 @@ _ERROR = re.compile(r"(?<!\w)(?:E[A-Z][A-Z0-9]+|" + "|".join(sorted(ANSWERS)) + 
 _SIGNAL = re.compile(r"(?<!\w)SIG[A-Z]{3,6}(?:[+-]\d+)?(?!\w)")
 _PORTS = re.compile(r"\bports?\s+(\d{1,5})(?:\s*(?:,|and|or)\s*(\d{1,5}))?\b", re.IGNORECASE)
 _NAMED_PID = re.compile(
-    r"(?<![\w.-])([A-Za-z][\w.:/@+-]*)[\"'`]?\s*(?:\(|\[|,\s|with\s)?\s*\bpids?\b[\s:=#]*(\d+)", re.IGNORECASE
+    r"(?<![\w.:/@+-])([A-Za-z][\w.:/@+-]{0,100})[\"'`]?\s*(?:\(|\[|,\s|with\s)?\s*\bpids?\b[\s:=#]*(\d+)", re.IGNORECASE
 )
-_IN_BRACKETS = re.compile(r"(?<![\w.-])([A-Za-z][\w.:/@+-]*)\s?[(\[](\d{2,7})[)\]]")
+_IN_BRACKETS = re.compile(r"(?<![\w.:/@+-])([A-Za-z][\w.:/@+-]{0,100})\s?[(\[](\d{2,7})[)\]]")
 _PID = re.compile(
     r"\b(?:pids|processes)[\s:=#]+(\d+)((?:\s*(?:,|and|to)\s*\d+(?![\d.]|\s+more\b|\s*%))*)"
     r"|\b(?:pid|process id|process)[\s:=#]+(\d+)",

@@ -30,6 +30,7 @@ _KIB_COLUMNS = word_set("rss vsz rssize sz")
 _PID_COLUMNS, _NAME_COLUMNS = ("pid",), ("command", "comm", "cmd", "name", "args", "ucmd")
 _UNITS_BY_OPTION = {"-m": 2, "--mebi": 2, "-g": 3, "--gibi": 3, "-k": 1, "--kibi": 1, "-b": 0, "--bytes": 0}
 _LARGEST = 1e300
+_LONGEST_LINE = 2000
 _LONGEST_NUMBER = 30
 _MEASURING = frozenset(("vmstat", "iostat", "sar", "pidstat", "mpstat"))
 _WORD_SPLIT = re.compile(r"\S+")
@@ -124,7 +125,7 @@ def _facts(source: Source, command: str, lines: list[str]) -> Iterator[Fact]:
     columns: set[str] = set()
     listing = command.startswith("ls ")
     for number, line in enumerate(lines):
-        line = line.replace("Mounted on", "Mounted_on")
+        line = line[:_LONGEST_LINE].replace("Mounted on", "Mounted_on")
         if head is not None and line.split() == head.split():
             continue
         if _is_header(line, lines, number):
