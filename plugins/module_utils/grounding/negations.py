@@ -40,8 +40,8 @@ _NONE_LISTENS = re.compile(
 )
 _NOT_SEEN = re.compile(
     r"\bno (?P<a>[\w ]{2,40}?)(?= (?:was|were) (?:seen|called|traced|counted|made|recorded|observed|sent)\b)"
-    r"|\b(?P<b>[\w/]+) (?:did not fire|never fired|did not occur|never happened|was never called|was not called)\b"
-    r"|\b(?:nobody|nothing|no one) (?:ever )?(?:called|calls|fired) (?P<c>\w+)"
+    r"|\b(?P<b>[\w/]{1,80}) (?:did not fire|never fired|did not occur|never happened|was never called|was not called)\b"
+    r"|\b(?:nobody|nothing|no one) (?:ever )?(?:called|calls|fired) (?P<c>\w{1,80})"
     r"|\bno (?P<d>[\w]+(?: [\w]+)?)(?=[,.;)]|$| and | or )"
     r"|\bno process was (?P<e>killed)\b",
     re.IGNORECASE,
