@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from test_offline_conclusions import SITUATIONS, command_result, resolve, trace_result
 from test_offline_conclusions import recorded as recorded_for_offline
 
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.grounding.check import MAX_CLAIMS, ground
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.grounding.check import MAX_CLAIMS, ground, index_of
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.grounding.text import LONGEST_SENTENCE, sentences
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.offline.requests import COMMANDS
 
 FOUND_AT_LEAST, DOUBTED_AT_MOST = 0.95, 0.03
@@ -153,3 +154,12 @@ def test_evidence_of_any_shape_is_read(shape: Any) -> None:
 def test_a_resolution_of_nothing_but_numbers_is_bounded() -> None:
     text = " ".join(f"{number} calls." for number in range(1000, 5000))
     assert len(ground({"root_cause": text, "ebpf_evidence": ""}, recorded("busy"))["unsupported"]) <= MAX_CLAIMS
+
+
+def test_a_sentence_that_never_ends_is_read_in_pieces_and_no_claim_of_its_beginning_is_lost() -> None:
+    evidence = recorded("refused")
+    endless = "tcp_states_1795397515: 112 changes, " + "1 2 3 4 5 6 7 8 9 " * 1000
+    read = sentences(endless, index_of(evidence))
+    assert max(len(sentence.text) for sentence in read) <= LONGEST_SENTENCE
+    assert "".join(sentence.text for sentence in read) == endless
+    assert "112" in supported(endless, evidence)

@@ -11,6 +11,7 @@ from typing import Optional
 
 from .facts import Index
 
+LONGEST_SENTENCE = 1000
 _SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'`(\[]*[A-Z0-9a-z/])|\n+")
 _ABBREVIATED = re.compile(r"(?:\b(?:e\.g|i\.e|ca|approx|vs|etc|no|resp)\.)$", re.IGNORECASE)
 _PART = re.compile(r"[,;:](?=\s)|\s(?:and|while|but|whereas|then)\s|\s\(|\)\s|\s[-\u2013\u2014]\s")
@@ -68,15 +69,27 @@ class Sentence:
 
 def sentences(text: str, index: Index) -> list[Sentence]:
     """The sentences of a text, in order."""
-    found: list[Sentence] = []
+    found: list[tuple[int, int]] = []
     start = 0
     for gap in _SENTENCE.finditer(text):
         if _ABBREVIATED.search(text[max(start, gap.start() - 8) : gap.start()]):
             continue
-        found.append(_sentence(text[start : gap.start()], start, index))
+        found.append((start, gap.start()))
         start = gap.end()
-    found.append(_sentence(text[start:], start, index))
-    return [sentence for sentence in found if sentence.text.strip()]
+    found.append((start, len(text)))
+    pieces = [piece for begin, end in found for piece in _pieces(text, begin, end)]
+    return [_sentence(text[begin:end], begin, index) for begin, end in pieces if text[begin:end].strip()]
+
+
+def _pieces(text: str, begin: int, end: int) -> list[tuple[int, int]]:
+    """A sentence as it is, or one that never ends in pieces: what a claim is about is sought in all of its sentence."""
+    pieces = []
+    while end - begin > LONGEST_SENTENCE:
+        cut = text.rfind(" ", begin + LONGEST_SENTENCE // 2, begin + LONGEST_SENTENCE)
+        cut = cut if cut > 0 else begin + LONGEST_SENTENCE
+        pieces.append((begin, cut))
+        begin = cut
+    return [*pieces, (begin, end)]
 
 
 def _sentence(text: str, start: int, index: Index) -> Sentence:
