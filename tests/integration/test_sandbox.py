@@ -237,7 +237,7 @@ def test_a_sandbox_costs_tens_of_milliseconds(fence: Sandbox) -> None:
         run(given, "true")
         return time.monotonic() - began
 
-    costs = sorted(took(fence) - took(Unsandboxed()) for _ in range(15))
+    costs = sorted(took(fence) - took(Unsandboxed()) for _time in range(15))
     print(f"a sandbox costs {costs[7] * 1000:.1f} ms at the median, {costs[0] * 1000:.1f} to {costs[-1] * 1000:.1f}")
     assert costs[7] < 0.2
 

@@ -87,7 +87,7 @@ class BusFilter:
             os.close(told)
         # The proxy ends by itself when the other end of its descriptor is closed: also when this process is killed.
         self.running.append((process, ready, directory))
-        answered, _, _ = select.select([ready], [], [], _PATIENCE)
+        answered = select.select([ready], [], [], _PATIENCE)[0]
         return socket if answered and os.read(ready, 1) else None
 
     def _account(self) -> list[str]:

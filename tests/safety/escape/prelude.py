@@ -5,7 +5,7 @@
 import ctypes
 import os
 import platform
-import socket  # noqa: F401  (for the attempts)
+import socket  # noqa: F401  # pylint: disable=unused-import  # for the attempts
 
 libc = ctypes.CDLL(None, use_errno=True)
 

@@ -55,7 +55,7 @@ class World:
         self.victim, self.address, self.fd = self._process("root.txt", [])
         number = str(account)
         as_account = ["setpriv", "--reuid", number, "--regid", number, "--clear-groups"]
-        self.peer, self.peer_address, _ = self._process("secret.txt", as_account)
+        self.peer, self.peer_address = self._process("secret.txt", as_account)[:2]
         self.port = self._listen()
         self.before = self._snapshot()
 
