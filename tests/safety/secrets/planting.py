@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, NannyAPI contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Secrets planted in what hosts print and traces see: made from kinds.yml and carriers.yml, the same ones every time."""
+"""Secrets planted in what hosts print and traces see, from kinds.yml and carriers.yml, the same ones every time."""
 
 from __future__ import annotations
 
