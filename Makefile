@@ -39,7 +39,7 @@ test-unit: ## unit tests
 test-integration: ## tests that trace for real (root)
 	@scripts/test-integration
 
-test-safety: ## the command policy and the sandbox against hostile lines (root; writes reports/safety.json)
+test-safety: ## hostile lines, ways out, secrets and injected text against the fences (root; writes reports/safety.json)
 	@scripts/test-safety
 
 bench: ## speed and memory beside bpftrace and Ansible (root; writes reports/bench.json)

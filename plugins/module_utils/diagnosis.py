@@ -35,6 +35,7 @@ from .loop import LoopLimits, diagnose
 from .model.factory import make_model
 from .model.port import Answer, Model
 from .model.settings import Layer, Settings, resolve
+from .redaction.redactor import Redactor
 from .session import lock, record
 from .session.ending import Ending
 
@@ -62,6 +63,7 @@ class Options:
     compiler: str = NEEDED
     unsandboxed_commands: bool = False
     tokens: int = 0
+    redact: tuple[str, ...] = ()
     parameters: Layer = field(default_factory=Layer)
     environment: Layer = field(default_factory=Layer)
 
@@ -146,10 +148,12 @@ def run(options: Options, ending: Ending, progress: Progress) -> dict[str, Any]:
 def _diagnose(issue: str, options: Options, model: Model, ending: Ending, progress: Progress) -> dict[str, Any]:
     identifier, started, began = record.new_id(), datetime.now(timezone.utc), time.monotonic()
     progress({"stage": "surveying", "text": "looking at what this host is and can do"})
-    capabilities = survey()
+    redactor = Redactor(options.redact)
+    issue, system = redactor.text(issue), redactor.value(system_information())
+    capabilities = redactor.value(survey())
     policy = Policy.for_host()
     fence = choose(policy.secret_patterns, options.unsandboxed_commands)
-    collector = _collector(options, policy, fence, ending.event, progress)
+    collector = _collector(options, policy, fence, ending.event, progress, redactor)
 
     def collect(commands: list[dict[str, Any]], programs: list[dict[str, Any]], deadline: float) -> dict[str, Any]:
         collected = collector.collect(commands, programs, deadline)
@@ -159,7 +163,7 @@ def _diagnose(issue: str, options: Options, model: Model, ending: Ending, progre
     with contextlib.closing(fence):
         found = diagnose(
             issue=issue,
-            system_information=system_information(),
+            system_information=system,
             capabilities=capabilities,
             model=model,
             collect=collect,
@@ -169,13 +173,14 @@ def _diagnose(issue: str, options: Options, model: Model, ending: Ending, progre
     result = {
         "diagnosis_id": identifier,
         "issue": issue,
-        "host": system_information()["hostname"],
+        "host": system["hostname"],
         "started_at": started.isoformat(timespec="milliseconds"),
         "duration_s": round(time.monotonic() - began, 3),
         "sandbox": fence.describe(),
+        "redacted": redactor.counts,
         **found,
     }
-    return _finished(result, capabilities)
+    return _finished(result, capabilities, redactor.identities)
 
 
 def _limits(options: Options) -> LoopLimits:
@@ -188,7 +193,12 @@ def _limits(options: Options) -> LoopLimits:
 
 
 def _collector(
-    options: Options, policy: Policy, fence: Union[Fence, NoFence], stop: threading.Event, progress: Progress
+    options: Options,
+    policy: Policy,
+    fence: Union[Fence, NoFence],
+    stop: threading.Event,
+    progress: Progress,
+    redactor: Redactor,
 ) -> Collector:
     tracer = Tracer(
         options.bundle,
@@ -198,14 +208,19 @@ def _collector(
         programs=Programs(options.bundle, options.compiler),
     )
     limits = Limits(seconds=options.command_seconds, output_bytes=options.output_bytes)
-    return Collector(tracer, policy, limits, stop=stop, progress=progress, fence=fence)
+    return Collector(tracer, policy, limits, stop=stop, progress=progress, fence=fence, redactor=redactor)
 
 
-def _finished(result: dict[str, Any], capabilities: dict[str, Any]) -> dict[str, Any]:
-    """Writes the record; the result with its evidence bounded. Raises DiagnosisError where there is no resolution."""
+def _finished(result: dict[str, Any], capabilities: dict[str, Any], identities: dict[str, str]) -> dict[str, Any]:
+    """Writes the record, and beside it what the placeholders of `identities` stand for; the result, bounded.
+
+    Raises DiagnosisError where there is no resolution.
+    """
     path: Optional[Path] = None
     try:
         path = record.write(result["diagnosis_id"], {**result, "capabilities": capabilities})
+        if identities:
+            record.write_map(result["diagnosis_id"], identities)
     except OSError as error:
         result["notes"] = [f"The record of this diagnosis could not be written: {error}."]
     evidence = {"command_results": result["command_results"], "ebpf_results": result["ebpf_results"]}

@@ -123,6 +123,15 @@ options:
       - The result says it in RV(sandbox).
     type: bool
     default: false
+  redact:
+    description:
+      - What is redacted besides secrets, which always are. Each address, host or user gets a placeholder that is the
+        same throughout the diagnosis, and the model may use it in a command.
+      - What the placeholders stand for is kept on the host alone, in a file beside RV(record), readable by root.
+    type: list
+    elements: str
+    choices: [addresses, hosts, users]
+    default: []
   lock_timeout:
     description:
       - How many seconds to wait for another diagnosis on the same host to end.
@@ -275,6 +284,13 @@ sandbox:
     trusted_reader: true
     dbus_filter: true
     reason:
+redacted:
+  description: How many different secrets of each kind were redacted, and addresses, hosts and users with O(redact).
+  returned: when a diagnosis was made
+  type: dict
+  sample:
+    jwt: 1
+    password: 2
 ebpf_results:
   description: The results of the eBPF programs, as M(nannyapi.diagnostics.ebpf_trace) returns them.
   returned: when a diagnosis was made
@@ -426,6 +442,12 @@ def main() -> None:
             "command_seconds": {"type": "float", "default": 30},
             "output_bytes": {"type": "int", "default": 65536},
             "unsandboxed_commands": {"type": "bool", "default": False},
+            "redact": {
+                "type": "list",
+                "elements": "str",
+                "choices": ["addresses", "hosts", "users"],
+                "default": [],
+            },
             "lock_timeout": {"type": "float", "default": 900},
             "compiler": {"type": "str", "choices": ["needed", "always", "never"], "default": "needed"},
             "_bpf": {"type": "str", "no_log": True},
@@ -472,6 +494,7 @@ def options(module: AnsibleModule) -> diagnosis.Options:
         command_seconds=given["command_seconds"],
         output_bytes=given["output_bytes"],
         unsandboxed_commands=given["unsandboxed_commands"],
+        redact=tuple(given["redact"]),
         lock_timeout=given["lock_timeout"],
         compiler=given["compiler"],
         bundle=Bundle.unpack(given["_bpf"] or ""),

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A round of evidence: commands and eBPF programs, at the same time. Private to the collection.
 
-This is the one door through which evidence leaves the host. Nothing is redacted yet: what commands print (the command
-lines that ps shows, for one) goes to the model, into results and into the record as it is.
+This is the one door through which evidence leaves the host: what goes to the model, into results, records and progress
+is redacted here, before any of it is cut.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Optional, Union
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.fence import NoFence
@@ -20,6 +21,9 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.laun
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.policy import Policy
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.runner import Limits, run_commands
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import Tracer
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.redaction.redactor import Redactor
+
+from .outputs import raw_limit, redacted_results
 
 Progress = Callable[[dict[str, Any]], None]
 _COMMANDS_AT_ONCE = 4
@@ -37,17 +41,20 @@ class Collector:
         stop: Optional[threading.Event] = None,
         progress: Optional[Progress] = None,
         fence: Optional[Union[Fence, NoFence]] = None,
+        redactor: Optional[Redactor] = None,
     ) -> None:
         """`stop`: set it, and commands are ended and traces detached at once.
 
-        `fence`: what commands run in; without one, in this host's sandbox.
+        `fence`: what commands run in; without one, in this host's sandbox. `redactor`: the diagnosis's own, where
+        something else is redacted with it.
         """
+        self._redactor = redactor or Redactor()
         self._fence = fence
         self._tracer = tracer
         self._policy = policy
         self._limits = limits
         self._stop = stop or threading.Event()
-        self._progress = progress or (lambda event: None)
+        self._told = progress or (lambda event: None)
 
     def collect(
         self, commands: list[dict[str, Any]], programs: list[dict[str, Any]], deadline: Optional[float] = None
@@ -65,7 +72,11 @@ class Collector:
             except BaseException:
                 self._stop.set()
                 raise
-            return {"command_results": running.result(), "ebpf_results": traced}
+            ran = running.result()
+        return redacted_results(self._redactor, ran, traced, self._limits.output_bytes)
+
+    def _progress(self, event: dict[str, Any]) -> None:
+        self._told(self._redactor.value(event))
 
     def _run(self, commands: list[dict[str, Any]], deadline: Optional[float]) -> list[dict[str, Any]]:
         if not commands:
@@ -75,9 +86,9 @@ class Collector:
             return self._stop.is_set() or (deadline is not None and time.monotonic() >= deadline)
 
         return run_commands(
-            commands,
+            [{**each, "command": self._redactor.restored(str(each.get("command", "")))} for each in commands],
             policy=self._policy,
-            limits=self._limits,
+            limits=replace(self._limits, output_bytes=raw_limit(self._limits.output_bytes)),
             parallel=_COMMANDS_AT_ONCE,
             cancelled=cancelled,
             on_done=self._done,

@@ -90,6 +90,8 @@ other functions use a tracepoint there.
 - "failures" lists calls that failed, by process, error and destination or path. "in_flight" lists calls that had
   begun and not returned.
 - Text that says how many characters were left out marks a cut in a long output.
+- "[redacted:password:1]" stands for a secret that stays on the host; the same number is the same secret. Addresses,
+  hosts and users may be redacted likewise; their placeholders may be used in a command.
 
 # Rules
 1. A resolution claims only what the evidence of this diagnosis shows. Take every process name, pid, address, path,

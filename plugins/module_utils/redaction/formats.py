@@ -1,0 +1,135 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to the collection: how secrets look and where they stand, as data.
+
+Beginnings are from the issuers' public documentation. What may be cut off by a capture slot is known by its beginning:
+so the lengths are the least that cannot be a word, not those of whole tokens. No expression repeats within a repeated
+part, and what stands before the secret is bounded: the time is proportional to the text, whatever it holds.
+"""
+
+from __future__ import annotations
+
+import re
+
+_URL = r"[A-Za-z0-9_-]"
+
+# kind, what a text must hold for the expression to be tried (lower case), expression; group 1, or all, is the secret.
+SHAPES: list[tuple[str, tuple[str, ...], re.Pattern[str]]] = [
+    (kind, hints, re.compile(expression))
+    for kind, hints, expression in [
+        ("jwt", ("eyj",), r"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_=-]*){0,4}"),
+        ("aws_key", ("akia", "asia", "aroa", "aida"), r"(?<![A-Za-z0-9])(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{8,}"),
+        ("google_key", ("aiza",), rf"AIza{_URL}{{8,}}"),
+        ("google_token", ("ya29.",), r"ya29\.[A-Za-z0-9_.-]{8,}"),
+        ("google_secret", ("gocspx-",), rf"GOCSPX-{_URL}{{4,}}"),
+        ("azure_secret", ("8q~", "7q~"), rf"(?<![A-Za-z0-9]){_URL}{{3}}[78]Q~[A-Za-z0-9_.~-]{{8,}}"),
+        ("azure_signature", ("sig=",), r"[?&]sig=([A-Za-z0-9%/+=]{8,})"),
+        ("github_token", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"gh[pousr]_[A-Za-z0-9_]{4,}"),
+        ("github_token", ("github_pat_",), r"github_pat_[A-Za-z0-9_]{4,}"),
+        ("gitlab_token", ("gl",), r"\bgl(?:pat|rt|dt|ptt|soat|cbt|agent|ft|imt|oas|ffct)-[A-Za-z0-9_.-]{6,}"),
+        ("slack_token", ("xox", "xapp-"), r"\b(?:xox[a-z]|xapp)-[A-Za-z0-9-]{6,}"),
+        ("webhook", ("hooks.slack.com/",), r"hooks\.slack\.com/(?:services|workflows)/([A-Za-z0-9/_-]{6,})"),
+        ("webhook", ("/api/webhooks/",), r"/api/webhooks/(\d{5,}/[A-Za-z0-9_-]{6,})"),
+        ("stripe_key", ("k_live_", "k_test_"), r"\b[srp]k_(?:live|test)_[A-Za-z0-9]{4,}"),
+        ("stripe_secret", ("whsec_",), r"whsec_[A-Za-z0-9+/=]{4,}"),
+        ("twilio_key", ("sk", "ac"), r"\b(?:SK|AC)[0-9a-f]{32}\b"),
+        ("sendgrid_key", ("sg.",), rf"\bSG\.{_URL}{{10,}}(?:\.{_URL}*)?"),
+        ("mailgun_key", ("key-",), r"\bkey-[0-9a-f]{32}\b"),
+        ("npm_token", ("npm_",), r"\bnpm_[A-Za-z0-9]{12,}"),
+        ("pypi_token", ("pypi-age",), rf"pypi-AgE{_URL}{{4,}}"),
+        ("docker_token", ("dckr_",), rf"dckr_(?:pat|oat)_{_URL}{{4,}}"),
+        ("digitalocean_token", ("_v1_",), r"\bdo[por]_v1_[0-9a-f]{6,}"),
+        ("model_key", ("sk-",), r"\bsk-(?:proj|svcacct|admin|ant|or|None)-[A-Za-z0-9_-]{6,}"),
+        ("model_key", ("sk-",), r"\bsk-[A-Za-z0-9]{20,}"),
+        ("huggingface_token", ("hf_",), r"\bhf_[A-Za-z]{10}[A-Za-z0-9]{2,}|\bhf_(?=[A-Za-z]{0,12}\d)[A-Za-z0-9]{12,}"),
+        ("vault_token", ("hvs.", "hvb.", "hvr."), rf"\bhv[sbr]\.{_URL}{{6,}}"),
+        ("databricks_token", ("dapi",), r"\bdapi[0-9a-f]{12,}"),
+        ("shopify_token", ("shp",), r"\bshp(?:at|ca|pa|ss)_[0-9a-fA-F]{6,}"),
+        ("telegram_token", (":aa",), rf"(?<!\d)\d{{8,10}}:AA{_URL}{{12,}}"),
+        ("age_key", ("age-secret-key-",), r"AGE-SECRET-KEY-1[A-Za-z0-9]{4,}"),
+        ("linear_key", ("lin_",), r"\blin_(?:api|oauth)_[A-Za-z0-9]{6,}"),
+        ("grafana_token", ("glsa_", "glc_"), r"\bgl(?:sa|c)_[A-Za-z0-9_=+/]{8,}"),
+        ("newrelic_key", ("nrak-",), r"\bNRAK-[A-Z0-9]{6,}"),
+        ("private_key", ("mii", "mhcc", "migh", "mc4c"),
+         r"(?:MII[A-Za-z0-9+/]{1,3}IBA|MHcCAQEE|MIGHAgEAM|MC4CAQAw)[A-Za-z0-9+/=\\]{12,}"),
+        ("private_key", ("b3blbnnzac1rzxktdj",), r"b3BlbnNzaC1rZXktdj[A-Za-z0-9+/=\\]{4,}"),
+        ("password_hash", ("$",),
+         r"\$(?:1|2[abxy]?|5|6|7|y|gy|md5|sha1|apr1|argon2(?:id|i|d)|scrypt|pbkdf2[a-z0-9-]{0,12})"
+         r"\$[./A-Za-z0-9$=,+-]{8,}"),
+        ("password_hash", ("{s",), r"\{(?:SHA|SSHA|SSHA256|SSHA512|SCRAM-SHA-256)\}[A-Za-z0-9+/=$:]{8,}"),
+        ("password_hash", ("scram-sha-256$",), r"SCRAM-SHA-256\$[A-Za-z0-9+/=$:]{8,}"),
+        ("authorization", ("authorization",),
+         r"(?i)authorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?"
+         r"(?:bearer|basic|digest|token|negotiate|apikey|key)\s{1,4}([^\s\"']{2,})"),
+        ("bearer", ("bearer",), r"(?i)\bbearer\s{1,4}((?=[A-Za-z._~+/=-]{0,40}\d)[A-Za-z0-9._~+/=-]{8,})"),
+        ("header_key", ("x-",),
+         r"(?i)\bx-(?:api-key|auth-token|amz-security-token|vault-token|access-token|csrf-token)"
+         r"[\"']?\s{0,4}[:=]\s{0,4}[\"']?([^\s\"']{4,})"),
+        ("cookie", ("cookie:",), r"(?i)\b(?:set-)?cookie:[ \t]{0,4}([^\s\"'=;]{1,100}=[^\n\"']{4,})"),
+        ("session", ("jsessionid=", "phpsessid=", "sessionid=", "session_id=", "connect.sid="),
+         r"(?i)(?:jsessionid|phpsessid|sessionid|session_id|connect\.sid)=([A-Za-z0-9%._~+/-]{6,})"),
+        ("url_password", ("://",), r"://[^\s/:@\"'<>]{0,128}:((?!\d{1,5}/)(?:[^\s/\"'<>]{1,1024}|[^\s\"'<>]{1,256}?))@"),
+        ("url_token", ("://",), r"://([A-Za-z0-9_-]{20,200})@"),
+        ("option", ("mysql", "mariadb"), r"\b(?:mysql|mariadb)\w{0,16}[ \t][^\n]{0,400}?(?<=[ \t])-p([^\s]{2,})"),
+        ("option", ("curl", "wget"),
+         r"\b(?:curl|wget)[ \t][^\n]{0,400}?(?<=[ \t])"
+         r"(?:-\w{0,6}u|--user|--proxy-user)[ =]?[\"']?[^\s:\"']{1,100}:([^\s]{1,})"),
+        ("option", ("sshpass",), r"\bsshpass[ \t]{1,4}-p[ \t]{0,4}([^\s]+)"),
+        ("option", ("pass:",), r"-(?:pass(?:in|out)?|k)[ \t]{1,4}pass:([^\s]+)"),
+        ("option", ("ldap",), r"\bldap\w{2,12}[ \t][^\n]{0,400}?(?<=[ \t])-w[ \t]{0,2}([^\s]+)"),
+        ("option", ("redis-cli",), r"\bredis-cli[ \t][^\n]{0,400}?(?<=[ \t])-a[ \t]{0,2}([^\s]+)"),
+        ("option", ("-u",), r"(?<=[ \t])-U[ \t]{0,2}[^\s%]{1,100}%([^\s]+)"),
+        ("option", ("snmp",), r"\bsnmp\w{2,12}[ \t][^\n]{0,400}?(?<=[ \t])-[cAX][ \t]{1,2}([^\s]+)"),
+        ("option", ("ipmitool",), r"\bipmitool[ \t][^\n]{0,400}?(?<=[ \t])-P[ \t]{0,2}([^\s]+)"),
+        ("option", ("htpasswd",),
+         r"\bhtpasswd[ \t]{1,4}-\w{0,6}b\w{0,6}[ \t]{1,4}[^\s]{1,200}[ \t]{1,4}[^\s]{1,100}[ \t]{1,4}([^\s]+)"),
+        ("netrc", ("login",), r"\blogin[ \t\n]{1,8}[^\s]{1,128}[ \t\n]{1,8}password[ \t\n]{1,8}([^\s]+)"),
+        ("community", ("community",), r"\br[ow]community6?[ \t]{1,8}([^\s]+)"),
+    ]
+]  # fmt: skip
+
+# host:port:database:user:password, of .pgpass; what consists of hex digits and colons is an address.
+PGPASS = re.compile(
+    r"(?<!\S)(?:[^\s:]{1,255}:\d{1,7}:)?"
+    r"(?:[A-Za-z0-9.*-]{1,255}|/[^\s:]{1,255}):(?:\d{1,5}|\*):([\w.*-]{1,63})"
+    r":((?=[\d_.*-]{0,62}[A-Za-z])[\w.*-]{1,63}):([^\s]{4,})"
+)
+
+# Where the name of a value that may be secret ends, or goes on.
+STEM = re.compile(
+    r"(?i)pass(?:w(?:or)?d|phrase|code|wort)?|pwd|secret|token|key|psk"
+    r"|pw(?=[\"'\\ \t]{0,8}[:=])|auth(?=[\"'\\ \t]{0,8}[:=])"
+)
+# What follows the stem of a name: the rest of the name, what stands between, and the value, perhaps within quotes.
+AFTER_STEM = re.compile(
+    r"(?P<rest>[\w.-]{0,32}?)"
+    r"(?P<between>(?:\\{0,8}[\"'])?\]?[ \t]{0,16}(?:=>|:=|[:=])[ \t]{0,16}|[ \t]{1,8})"
+    r"(?P<value>\\{1,8}\"[^\"\\\n]*|\"(?:[^\"\\\n]|\\.)*|'[^'\n]*|[^\s\"'][^\s]*)"
+)
+# Names (lower case, without separators) whose values are secret, whatever they look like.
+SECRET_NAME = re.compile(
+    r"(?:password|passwd|passphrase|passwort|passcode|secretkey|secretaccesskey|apikey|accesskey|accountkey"
+    r"|privatekey|presharedkey|encryptionkey|masterkey|signingkey|storagekey|clientkeydata|wepkey|rootpw|bindpw|userpw"
+    r"|adminpw|requirepass|masterauth|apitoken|authtoken|accesstoken|refreshtoken|identitytoken|clientsecret"
+    r"|sharedsecret)(?:base|value|data|plain|text)?\d{0,2}$"
+)
+# Last words of names whose values are secret, and of those whose values are where they look so.
+SECRET_WORDS = frozenset(("secret", "psk", "pwd", "pass", "pw"))
+LIKELY_WORDS = frozenset(("token", "auth"))
+# Directives whose value follows after white space.
+DIRECTIVES = frozenset(("requirepass", "masterauth"))
+
+_NOT_SECRET = (
+    "yes no true false none null nil on off x required optional sufficient requisite include files file ask prompt auto"
+    " default never always md5 sha256 sha512 plain plaintext scram-sha-256 enabled disabled empty unset set changed"
+    " expired incorrect failed invalid locked unknown chauthtok"
+)
+NOT_SECRET = frozenset(_NOT_SECRET.split())
+# A variable, a template, stars, what is redacted already.
+STANDS_FOR = re.compile(
+    r"\$\{?[A-Za-z_]\w*\}?(?:/.*|::.*)?|# .*|\$\(.*|\{\{.*|%[a-z({].*|<[\w -]*>|[*x.•]+|[!-]|\[redacted:.*"
+)
+A_PATH = re.compile(
+    r"(?:~|\.{1,2})?/|/(?:etc|var|run|usr|root|home|opt|tmp|proc|sys|dev|srv|mnt|lib|bin|sbin|boot)(?:/|$)"
+)

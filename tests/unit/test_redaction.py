@@ -1,0 +1,150 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What leaves a host: no secret that was planted, the same placeholder for the same one, everything else as it was."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.output import BoundedOutput
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.evidence.outputs import raw_limit, redacted_results
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.redaction.redactor import Redactor
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session import record
+
+
+def _planting() -> Any:
+    path = Path(__file__).parents[1] / "safety/secrets/planting.py"
+    spec = importlib.util.spec_from_file_location("planting", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["planting"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+PLANTED = list(_planting().planted())
+TOKEN = "gh" + "p_" + "a1B2" * 9
+
+
+@pytest.mark.parametrize("kind", sorted({case.kind for case in PLANTED}))
+def test_no_planted_secret_is_left(kind: str) -> None:
+    leaked = []
+    for case in PLANTED:
+        if case.kind == kind:
+            shown = json.dumps(Redactor().value(case.evidence), ensure_ascii=False)
+            if case.leaks(shown.replace("\\\\n", "\n").replace("\\n", "\n")):
+                leaked.append(case.name)
+    assert leaked == []
+
+
+def test_the_corpus_is_as_large_as_it_should_be() -> None:
+    assert len(PLANTED) >= 300
+    assert len({case.kind for case in PLANTED}) >= 40
+
+
+def test_the_same_secret_has_the_same_placeholder_wherever_it_stands() -> None:
+    redactor = Redactor()
+    first = redactor.text(f"password={TOKEN} and --token {TOKEN}")
+    second = redactor.value({"events": [{"data": {"filename": f"/run/{TOKEN}"}}], "by_key": {TOKEN: 3}})
+    assert first == "password=[redacted:github_token:1] and --token [redacted:github_token:1]"
+    assert second["events"][0]["data"]["filename"] == "/run/[redacted:github_token:1]"
+    assert second["by_key"] == {"[redacted:github_token:1]": 3}
+
+
+def test_a_secret_known_by_its_name_is_one_where_it_stands_alone() -> None:
+    shown = Redactor().value(["DB_PASSWORD=Correct1Horse", "execve of app: Correct1Horse"])
+    assert shown == ["DB_PASSWORD=[redacted:password:1]", "execve of app: [redacted:password:1]"]
+
+
+def test_an_argument_may_say_that_the_next_is_secret() -> None:
+    args = ["mysql", "--host", "db1", "--password", "Correct1Horse", "app"]
+    assert Redactor().value(args) == ["mysql", "--host", "db1", "--password", "[redacted:password:1]", "app"]
+
+
+def test_numbers_and_structure_stay() -> None:
+    data = {"event_count": 42, "events": [{"data": {"fd": 5, "result": -1, "duration_us": 18.25}, "ok": None}]}
+    assert Redactor().value(data) == data
+
+
+def test_redacting_again_changes_nothing() -> None:
+    for case in PLANTED[::3]:
+        redactor = Redactor()
+        once = redactor.value(case.evidence)
+        assert redactor.value(once) == once, case.name
+
+
+@pytest.mark.parametrize("shift", range(-60, 80, 7))
+def test_a_secret_that_the_cut_of_an_output_divides_is_not_shown(shift: int) -> None:
+    most = 2000
+    kept = raw_limit(most)
+    line = "x" * 30 + "\n"
+    stream = line * (kept // 2 // len(line)) + "y" * (kept // 2 % len(line) + shift) + TOKEN + "z" * 40 + "\n"
+    stream += line * (kept // len(line) + 100)
+    bounded = BoundedOutput(kept)
+    bounded.add(stream.encode())
+    output, missing = bounded.text()
+    result = {"id": "a", "command": "x", "output": output, "exit_code": 0, "truncated_bytes": missing}
+    shown = redacted_results(Redactor(), [result], {}, most)["command_results"][0]
+    assert TOKEN[4:16] not in shown["output"]
+    assert len(shown["output"]) <= most + 100
+    left = len(shown["output"]) - len(f"\n[… {shown['truncated_bytes']} bytes left out here …]\n")
+    assert abs(left + shown["truncated_bytes"] - len(stream)) < 100
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["a", "password=", "://a:", "eyJ", "A1b2" * 16 + "\n", "://",
+     "-----BEGIN PRIVATE KEY-----", "mysql ", "*:1:a:b:", "\\", "pass",
+     "curl -u a", 'password=\\"', "authorization: ", "1.", "ab:", "$6$", "a-key-", "\n", "htpasswd -b "],
+)  # fmt: skip
+def test_hostile_text_takes_time_that_grows_with_it(part: str) -> None:
+    def took(size: int) -> float:
+        text = (part * (size // len(part) + 1))[:size]
+        started = time.process_time()
+        Redactor(("addresses", "hosts", "users")).text(text)
+        return time.process_time() - started
+
+    assert took(50_000) < 3
+    assert took(50_000) < 12 * took(10_000) + 0.2
+
+
+def test_addresses_and_users_are_redacted_consistently_where_wanted() -> None:
+    redactor = Redactor(("addresses", "hosts"))
+    shown = redactor.text("10.1.2.3:22 fe80::1 10.1.2.3 127.0.0.1:80 52:54:00:aa:bb:cc 1.2.3 http://db1.corp.example/x")
+    assert shown.split()[0].removesuffix(":22") == shown.split()[2]
+    assert "127.0.0.1:80" in shown
+    assert " 1.2.3 " in shown
+    assert "db1.corp" not in shown
+    assert redactor.restored(shown).startswith("10.1.2.3:22 fe80::1 10.1.2.3 127.0.0.1:80")
+    assert set(redactor.identities.values()) == {"10.1.2.3", "fe80::1", "52:54:00:aa:bb:cc", "db1.corp.example"}
+
+
+def test_secrets_are_in_no_map(tmp_path: Path) -> None:
+    redactor = Redactor(("addresses",))
+    redactor.text(f"10.1.2.3 {TOKEN}")
+    path = record.write_map("20260131T020304Z-1f2e3d4c", redactor.identities, tmp_path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert json.loads(path.read_text()) == {"[redacted:address:1]": "10.1.2.3"}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.recursive(st.none() | st.integers() | st.text(), lambda part: st.lists(part) | st.dictionaries(st.text(), part))
+)
+def test_any_data_keeps_its_shape(data: Any) -> None:
+    def shape(value: Any) -> Any:
+        if isinstance(value, dict):
+            return [shape(part) for part in value.values()]
+        return [shape(part) for part in value] if isinstance(value, list) else type(value)
+
+    assert shape(Redactor().value(data)) == shape(data)
