@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Optional
 
@@ -37,19 +37,42 @@ class Ending:
         self.event = threading.Event()
         self._signal: Optional[int] = None
         self._interruptible = False
+        self._woken, self._wake = -1, -1
 
     def watch(self) -> None:
         """Takes the signals over. In the main thread only."""
+        self._woken, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        threading.Thread(target=self._watch, daemon=True).start()
         for number in _SIGNALS:
             signal.signal(number, self._stop)
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-        threading.Thread(target=_end_with_reader, daemon=True).start()
 
     def _stop(self, number: int, frame: Optional[FrameType]) -> None:
+        """Only writes to a pipe: the thread that is interrupted may hold the lock of the event, which another sets."""
         self._signal = number
-        self.event.set()
+        with suppress(OSError):  # full: it was told often enough
+            os.write(self._wake, b".")
         if self._interruptible:
             self.check()
+
+    def _watch(self) -> None:
+        """Sleeps until there was a signal. Ends this process as SIGTERM would when nobody reads its output any more.
+
+        An ssh connection without a terminal sends no signal when it is cut; what is left is a pipe that nobody reads.
+        """
+        watched = select.poll()
+        watched.register(self._woken, select.POLLIN)
+        with suppress(OSError, ValueError):  # no standard output: then nobody can leave it
+            if sys.__stdout__:
+                # No event is asked for: errors and hang-ups are always told.
+                watched.register(sys.__stdout__.fileno(), 0)
+        while True:
+            for descriptor, _event in watched.poll():
+                if descriptor == self._woken:
+                    self.event.set()
+                    return
+                watched.unregister(descriptor)
+                os.kill(os.getpid(), signal.SIGTERM)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -63,21 +86,6 @@ class Ending:
 
     def check(self) -> None:
         """Raises Stopped where the run was told to end."""
-        if self.event.is_set():
+        if self._signal or self.event.is_set():
             name = signal.Signals(self._signal).name if self._signal else "a signal"
             raise Stopped(f"It was stopped by {name}; its probes are detached and its commands ended.")
-
-
-def _end_with_reader() -> None:
-    """Sleeps until the other end of standard output is closed, then ends this process as SIGTERM would.
-
-    An ssh connection without a terminal sends no signal when it is cut; what is left is a pipe that nobody reads.
-    """
-    try:
-        output = sys.__stdout__.fileno() if sys.__stdout__ else -1
-        watched = select.poll()
-        watched.register(output, 0)  # no event is asked for: errors and hang-ups are always told
-        if watched.poll():
-            os.kill(os.getpid(), signal.SIGTERM)
-    except (OSError, ValueError):
-        return  # no standard output: then nobody can leave it
