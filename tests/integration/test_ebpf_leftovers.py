@@ -16,7 +16,11 @@ import pytest
 from conftest import REPOSITORY, program
 from kernel_state import loaded_programs
 
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf import layout, sampling
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bytecode import Object
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.loader import LoadedObject
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.stopping import stop_together
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import Tracer
 
 PROGRAMS: list[dict[str, Any]] = [
@@ -89,3 +93,18 @@ def test_no_descriptor_is_left_after_a_trace(bundle: Bundle) -> None:
     tracer.run([program("sched/sched_switch", 1), program("syscalls/sys_enter_openat", 1), program("nothing/here", 1)])
     tracer.close()
     assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_program_that_was_stopped_counts_nothing_more_though_it_is_attached(objects: dict[str, Object]) -> None:
+    loaded = LoadedObject(objects["raw_counter.c"], {}, sampling.table_sizes())
+    try:
+        sampling.write_plan(loaded.maps, layout.PlanHead(cpus=1, slices=1))
+        loaded.attach_raw_tracepoint("sys_enter", "on_event")
+        os.getppid()
+        stop_together([loaded])
+        counted = sampling.total(loaded.maps, layout.TOTAL_EVENTS)
+        for _call in range(1000):
+            os.getppid()
+        assert sampling.total(loaded.maps, layout.TOTAL_EVENTS) == counted > 0
+    finally:
+        loaded.close()

@@ -1,18 +1,21 @@
 # Copyright: (c) 2026, NannyAPI contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lock, the record and the progress of a run."""
+"""The lock, the record, the progress and the early end of a run."""
 
 from __future__ import annotations
 
 import json
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session import lock, record
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.ending import Ending
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.progress import ProgressFile
 
 
@@ -82,3 +85,19 @@ def test_progress_does_not_follow_a_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(target)
     ProgressFile(str(tmp_path / "link"))({"stage": "x", "text": "y"})
     assert target.read_text() == ""
+
+
+def test_a_signal_ends_a_run_also_where_it_strikes_while_the_event_is_looked_at() -> None:
+    code = f"""
+import os, signal, time
+from {Ending.__module__} import Ending
+ending = Ending()
+ending.watch()
+with ending.event._cond:  # as whoever waits for it holds it for a moment
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.1)
+print(ending.event.wait(10))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, env=environment)
+    assert ran.stdout == "True\n", ran.stderr
