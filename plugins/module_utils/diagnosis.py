@@ -8,27 +8,18 @@ Wires the rooms together: the settings name the model, the collector answers it,
 
 from __future__ import annotations
 
-import contextlib
-import os
-import threading
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 from . import deps
-from .commands.fence import NoFence, choose
-from .commands.launch import Fence
-from .commands.policy import Policy
-from .commands.runner import Limits
+from .collecting import CollectOptions, Host
 from .ebpf.bundle import Bundle
 from .ebpf.capability import survey
-from .ebpf.own_tree import connection_root
-from .ebpf.programs import NEEDED, Programs
-from .ebpf.tracer import TraceLimits, Tracer
-from .evidence.collector import Collector, Progress
-from .evidence.system import system_information
+from .ebpf.programs import NEEDED
+from .evidence.collector import Progress
 from .fitting import fit_evidence
 from .grounding.check import bounded
 from .loop import LoopLimits, diagnose
@@ -148,39 +139,28 @@ def run(options: Options, ending: Ending, progress: Progress) -> dict[str, Any]:
 def _diagnose(issue: str, options: Options, model: Model, ending: Ending, progress: Progress) -> dict[str, Any]:
     identifier, started, began = record.new_id(), datetime.now(timezone.utc), time.monotonic()
     progress({"stage": "surveying", "text": "looking at what this host is and can do"})
-    redactor = Redactor(options.redact)
-    issue, system = redactor.text(issue), redactor.value(system_information())
-    capabilities = redactor.value(survey())
-    policy = Policy.for_host()
-    fence = choose(policy.secret_patterns, options.unsandboxed_commands)
-    collector = _collector(options, policy, fence, ending.event, progress, redactor)
-
-    def collect(commands: list[dict[str, Any]], programs: list[dict[str, Any]], deadline: float) -> dict[str, Any]:
-        collected = collector.collect(commands, programs, deadline)
-        ending.check()
-        return collected
-
-    with contextlib.closing(fence):
+    with Host(_collecting(options), Redactor(options.redact), ending, progress) as host:
+        told = host.survey(issue)
         found = diagnose(
-            issue=issue,
-            system_information=system,
-            capabilities=capabilities,
+            issue=told["issue"],
+            system_information=told["system_information"],
+            capabilities=told["capabilities"],
             model=model,
-            collect=collect,
+            collect=host.collect,
             limits=_limits(options),
             progress=progress,
         )
     result = {
         "diagnosis_id": identifier,
-        "issue": issue,
-        "host": system["hostname"],
+        "issue": told["issue"],
+        "host": told["system_information"]["hostname"],
         "started_at": started.isoformat(timespec="milliseconds"),
         "duration_s": round(time.monotonic() - began, 3),
-        "sandbox": fence.describe(),
-        "redacted": redactor.counts,
+        "sandbox": told["sandbox"],
+        "redacted": host.redacted,
         **found,
     }
-    return _finished(result, capabilities, redactor.identities)
+    return _finished(result, told["capabilities"], host.identities)
 
 
 def _limits(options: Options) -> LoopLimits:
@@ -192,23 +172,16 @@ def _limits(options: Options) -> LoopLimits:
     )
 
 
-def _collector(
-    options: Options,
-    policy: Policy,
-    fence: Union[Fence, NoFence],
-    stop: threading.Event,
-    progress: Progress,
-    redactor: Redactor,
-) -> Collector:
-    tracer = Tracer(
-        options.bundle,
-        own_roots=[os.getpid(), connection_root()],
-        stop=stop,
-        limits=TraceLimits(seconds=options.trace_seconds, cpu_share=options.max_cpu_share),
-        programs=Programs(options.bundle, options.compiler),
+def _collecting(options: Options) -> CollectOptions:
+    return CollectOptions(
+        bundle=options.bundle,
+        trace_seconds=options.trace_seconds,
+        command_seconds=options.command_seconds,
+        output_bytes=options.output_bytes,
+        max_cpu_share=options.max_cpu_share,
+        compiler=options.compiler,
+        unsandboxed_commands=options.unsandboxed_commands,
     )
-    limits = Limits(seconds=options.command_seconds, output_bytes=options.output_bytes)
-    return Collector(tracer, policy, limits, stop=stop, progress=progress, fence=fence, redactor=redactor)
 
 
 def _finished(result: dict[str, Any], capabilities: dict[str, Any], identities: dict[str, str]) -> dict[str, Any]:

@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host does for a diagnosis, whoever leads it: says what it is, and collects. Private to the collection.
+
+Needs neither the protocol nor a model, so that a host that only collects has no use for their libraries.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from .commands.fence import choose
+from .commands.policy import Policy
+from .commands.runner import Limits
+from .ebpf.bundle import Bundle
+from .ebpf.capability import survey
+from .ebpf.own_tree import connection_root
+from .ebpf.programs import NEEDED, Programs
+from .ebpf.tracer import TraceLimits, Tracer
+from .evidence.collector import Collector, Progress
+from .evidence.system import system_information
+from .redaction.redactor import Redactor
+from .session.ending import Ending
+
+
+@dataclass(frozen=True)
+class CollectOptions:
+    """How a host collects: seconds, bytes."""
+
+    bundle: Bundle
+    trace_seconds: float
+    command_seconds: float
+    output_bytes: int
+    max_cpu_share: Optional[float] = None
+    compiler: str = NEEDED
+    unsandboxed_commands: bool = False
+
+
+class Host(contextlib.AbstractContextManager["Host"]):
+    """This host, for one diagnosis. Raises PolicyError where the site's rules cannot be read."""
+
+    def __init__(self, options: CollectOptions, redactor: Redactor, ending: Ending, progress: Progress) -> None:
+        self._redactor = redactor
+        self._ending = ending
+        policy = Policy.for_host()
+        self._fence = choose(policy.secret_patterns, options.unsandboxed_commands)
+        tracer = Tracer(
+            options.bundle,
+            own_roots=[os.getpid(), connection_root()],
+            stop=ending.event,
+            limits=TraceLimits(seconds=options.trace_seconds, cpu_share=options.max_cpu_share),
+            programs=Programs(options.bundle, options.compiler),
+        )
+        self._collector = Collector(
+            tracer,
+            policy,
+            Limits(seconds=options.command_seconds, output_bytes=options.output_bytes),
+            stop=ending.event,
+            progress=progress,
+            fence=self._fence,
+            redactor=redactor,
+        )
+
+    def __exit__(self, *exception: object) -> None:
+        self._fence.close()
+
+    def survey(self, issue: str) -> dict[str, Any]:
+        """What the model is told first, redacted: `issue`, `system_information`, `capabilities`; and `sandbox`."""
+        return {
+            "issue": self._redactor.text(issue),
+            "system_information": self._redactor.value(system_information()),
+            "capabilities": self._redactor.value(survey()),
+            "sandbox": self._fence.describe(),
+        }
+
+    def collect(
+        self, commands: list[dict[str, Any]], programs: list[dict[str, Any]], deadline: Optional[float]
+    ) -> dict[str, Any]:
+        """A round, as Collector has it. Raises Stopped where the run was told to end meanwhile."""
+        collected = self._collector.collect(commands, programs, deadline)
+        self._ending.check()
+        return collected
+
+    @property
+    def redacted(self) -> dict[str, int]:
+        """How many different secrets of each kind were redacted so far."""
+        return self._redactor.counts
+
+    @property
+    def identities(self) -> dict[str, str]:
+        """What placeholders of addresses, hosts and users stand for: for a file on this host alone."""
+        return self._redactor.identities
