@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from . import turns
+from .loop_state import RoundSent, Talk
 from .model.port import Answer
 
 CHARACTERS_A_TOKEN = 3.0
@@ -46,6 +47,17 @@ class _Round:
         """Its turn, with at most so many characters of evidence."""
         return turns.evidence(self.collected, [*self.notes, *([why] if why else [])], self.remaining, budget)
 
+    def sent(self) -> RoundSent:
+        """The same without the evidence itself."""
+        return RoundSent.model_construct(
+            commands=len(self.collected["command_results"]),
+            programs=list(self.collected["ebpf_results"]),
+            notes=self.notes,
+            remaining=self.remaining,
+            budget=self.budget,
+            position=self.position,
+        )
+
 
 class Conversation:
     """Messages and their cost.
@@ -61,6 +73,25 @@ class Conversation:
         self._characters_a_token = CHARACTERS_A_TOKEN
         self._spent = 0
 
+    def restore(self, talk: Talk, collected: list[dict[str, Any]]) -> None:
+        """Takes over what `talk` of another conversation gave, with the evidence of each of its rounds."""
+        self._messages = talk.messages
+        self._characters_a_token = talk.characters_a_token
+        self._spent = talk.spent
+        self._rounds = [
+            _Round(evidence, sent.notes, sent.remaining, sent.budget, sent.position)
+            for sent, evidence in zip(talk.rounds, collected)
+        ]
+
+    def talk(self) -> Talk:
+        """The conversation as plain data, for another to take over."""
+        return Talk.model_construct(
+            messages=self._messages,
+            rounds=[each.sent() for each in self._rounds],
+            characters_a_token=self._characters_a_token,
+            spent=self._spent,
+        )
+
     @property
     def spent(self) -> int:
         """Tokens so far: as counted by the server, else as estimated."""
@@ -72,6 +103,12 @@ class Conversation:
         """The turn that carries the evidence of a round, of at most `budget` characters."""
         self._rounds.append(_Round(collected, notes, remaining, budget))
         return self._rounds[-1].turn(budget)
+
+    def now_left(self, remaining: dict[str, Any]) -> None:
+        """Corrects what is left of the limits in evidence that was not sent yet."""
+        for each in self._rounds:
+            if each.position is None:
+                each.remaining = remaining
 
     def fits(self, turn: dict[str, Any], last: bool) -> Optional[list[dict[str, str]]]:
         """The messages of a request with this turn, condensed as far as is needed; None where they cost too much.

@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private to the collection nannyapi.diagnostics: the turns of a diagnosis, from the issue to how it ended.
 
-The loop does no I/O of its own. It asks through one port and collects through another, so that it is the same whether
-the host or the controller reaches the model.
+The loop does no I/O of its own. It asks through one port, collects through another, and hands through a third what is
+to be kept for a run that goes on where this one is ended. So it is the same whether the host or the controller reaches
+the model.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Optional
@@ -17,11 +18,14 @@ from typing import Any, Optional
 from . import turns
 from .conversation import Conversation, OutOfTokens
 from .grounding.check import Checker
+from .json_text import without_surrogates
+from .loop_state import Reply, State, read_state
 from .model.port import Answer, Model, ModelError
 from .protocol import MAX_COMMANDS, MAX_PROGRAMS, Diagnostic, Parsed, Program, ReplyError, Resolution, parse_reply
 
 Collect = Callable[[list[dict[str, Any]], list[dict[str, Any]], float], dict[str, Any]]
 Progress = Callable[[dict[str, Any]], None]
+Checkpoint = Callable[[dict[str, Any]], None]
 
 _SETTLE_SECONDS = 2.0
 """What a round costs beside its longest trace: attaching, detaching, decoding."""
@@ -65,47 +69,68 @@ def diagnose(
     limits: LoopLimits,
     progress: Progress,
     clock: Callable[[], float] = time.monotonic,
+    checkpoint: Checkpoint = lambda state: None,
+    resumed: Optional[dict[str, Any]] = None,
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Carry a diagnosis from *issue* to its end; never raises for anything that a model says.
 
     collect: takes commands, programs and a deadline (a value of *clock*), gives ``command_results``, ``ebpf_results``.
+    checkpoint: is given the state (plain JSON, to be written or copied before it returns) at the beginning, after each
+    answer, after each complete round and at the end. resumed: such a state, to go on from, once more through JSON or
+    not; issue, system_information and capabilities are then those in it. What was collected in a complete round is not
+    collected again, and an answer that was not acted on is not asked for again. *limits* are those of the whole
+    diagnosis: what it used before counts, but there is always time for a last turn. notes: sentences that the model
+    gets with the evidence of the next round.
+
     Returns ``resolution`` (None where none was reached), ``grounding`` (what of it was found in the evidence; None
     without one), ``ended`` (``resolution``, ``round_limit``, ``time_limit``, ``token_limit``, ``model_error``,
     ``unusable_replies``), ``error`` (a sentence, or None), ``rounds``, ``command_results``, ``ebpf_results``,
     ``usage``, ``episode_id``, ``model``. After a limit the resolution is what the model concluded in its last turn, if
-    it did.
+    it did. Raises StateError for a state that no loop can have left, and what checkpoint and collect raise.
     """
-    return _Diagnosis(model, collect, limits, progress, clock).run(issue, system_information, capabilities)
+    if resumed is None:
+        state = State.model_construct(
+            issue=issue, system_information=system_information, capabilities=capabilities, model=model.name
+        )
+    else:
+        state = read_state(resumed)
+    diagnosis = _Diagnosis(state, model, collect, limits, progress, checkpoint, clock)
+    if resumed is None:
+        diagnosis.open()
+    else:
+        diagnosis.go_on(notes)
+    return diagnosis.run()
 
 
 class _Diagnosis:
     def __init__(
-        self, model: Model, collect: Collect, limits: LoopLimits, progress: Progress, clock: Callable[[], float]
+        self,
+        state: State,
+        model: Model,
+        collect: Collect,
+        limits: LoopLimits,
+        progress: Progress,
+        checkpoint: Checkpoint,
+        clock: Callable[[], float],
     ) -> None:
+        self._state = state
+        self._pending = state.pending
         self._model = model
         self._collect = collect
         self._limits = limits
         self._progress = progress
+        self._keep = checkpoint
         self._clock = clock
-        self._deadline = clock() + limits.seconds
-        self._last_turn_at = self._deadline - min(limits.reserve_seconds, limits.seconds / 5)
+        self._began = clock() - state.spent_s
+        reserve = min(limits.reserve_seconds, limits.seconds / 5)
+        self._deadline = max(self._began + limits.seconds, clock() + reserve)
+        self._last_turn_at = self._deadline - reserve
         self._conversation = Conversation(limits.tokens, limits.request_tokens)
-        self._next: dict[str, Any] = {}
-        self._last_turn: Optional[str] = None
-        self._ended: Optional[str] = None
-        self._error: Optional[str] = None
-        self._resolution: Optional[dict[str, Any]] = None
-        self._grounding: Optional[dict[str, Any]] = None
-        self._told: dict[str, Any] = {}
-        self._rounds: list[dict[str, Any]] = []
-        self._command_results: list[dict[str, Any]] = []
-        self._ebpf_results: dict[str, dict[str, Any]] = {}
-        self._usage = {"calls": 0, "prompt_tokens": 0, "completion_tokens": 0, "calls_without_token_counts": 0}
-        self._episode_id: Optional[str] = None
-        self._model_seconds = 0.0
-        self._repairs = 0
+        self._checker: Optional[Checker] = None
 
-    def run(self, issue: str, system_information: dict[str, Any], capabilities: dict[str, Any]) -> dict[str, Any]:
+    def open(self) -> None:
+        """Make the first turn."""
         allowed = {
             "rounds": self._limits.rounds,
             "seconds": self._limits.seconds,
@@ -113,141 +138,206 @@ class _Diagnosis:
             "programs_per_round": self._limits.programs,
             "longest_trace_seconds": self._limits.trace_seconds,
         }
-        self._next = turns.opening(system_information, capabilities, allowed, issue)
-        self._told = {"issue": issue, "system_information": system_information, "ebpf_capabilities": capabilities}
-        if self._limits.rounds < 1:
-            self._make_last("round_limit")
-        try:
-            while self._ended is None:
-                self._take_turn()
-        except ModelError as error:
-            out_of_time = self._last_turn is not None and error.kind == "timeout"
-            self._end(self._last_turn if out_of_time and self._last_turn else "model_error", error.message)
-        except OutOfTokens as error:
-            self._end(self._last_turn or "token_limit", str(error))
-        return self._result()
+        state = self._state
+        self._pending.turn = turns.opening(state.system_information, state.capabilities, allowed, state.issue)
 
-    def _take_turn(self) -> None:
-        parsed = self._usable_reply()
-        if parsed is None:
+    def go_on(self, notes: Sequence[str]) -> None:
+        """Take up a diagnosis where it was ended, with the limits of this run."""
+        state, pending = self._state, self._pending
+        self._conversation.restore(state.talk, state.collected())
+        state.model = self._model.name
+        pending.notes = [*pending.notes, *notes]
+        if state.resolution is not None and not pending.correcting:
+            return
+        if state.ended:
+            pending.repairs = 0
+        state.ended = state.error = None
+        # The limits may be others now: whether it is the last turn is found out anew.
+        pending.last_turn = None
+        pending.turn.pop("last_turn", None)
+        if pending.answer is None and not pending.turn and state.talk.messages:
+            # A diagnostic for which there was no time.
+            pending.answer = Reply(content=state.talk.messages[-1]["content"])
+        if "remaining" in pending.turn:
+            pending.turn["remaining"] = self._remaining()
+            self._conversation.now_left(self._remaining())
+
+    def run(self) -> dict[str, Any]:
+        if self._state.ended is None and not self._pending.correcting and self._rounds_left() < 1:
+            self._make_last("round_limit")
+        self._checkpoint()
+        while self._state.ended is None:
+            try:
+                self._step()
+            except ModelError as error:
+                self._not_answered(error)
+            except OutOfTokens as error:
+                self._not_asked(error)
+        self._checkpoint()
+        return self._state.result()
+
+    def _step(self) -> None:
+        """Act on an answer, which is asked for where there is none."""
+        if self._pending.answer is None:
+            answer = self._ask()
+            self._pending.answer = Reply(content=without_surrogates(answer.content), finish_reason=answer.finish_reason)
+            self._checkpoint()
+        if self._pending.correcting:
+            self._correct(self._pending.answer)
+        else:
+            self._act(self._pending.answer)
+
+    def _checkpoint(self) -> None:
+        self._state.spent_s = round(self._clock() - self._began, 3)
+        self._state.talk = self._conversation.talk()
+        self._keep(self._state.as_json())
+
+    def _act(self, answer: Reply) -> None:
+        try:
+            parsed = self._parsed(answer)
+        except ReplyError as error:
+            self._repair(str(error))
             return
         if isinstance(parsed.reply, Resolution):
             self._conclude(parsed.reply)
         elif self._time_to_trace() < _SHORTEST_TRACE:
-            self._next = {}
+            self._say({})
             self._make_last("time_limit")
         else:
-            self._run_round(parsed.reply, parsed.notes)
-            if len(self._rounds) >= self._limits.rounds:
+            self._run_round(parsed.reply, [*parsed.notes, *self._pending.notes])
+            if self._rounds_left() < 1:
                 self._make_last("round_limit")
+            self._checkpoint()
 
-    def _usable_reply(self) -> Optional[Parsed]:
-        """The model's reply to the next turn, after as many repairs as are allowed; None where none could be used."""
-        self._repairs = 0
-        while True:
-            answer = self._ask()
-            try:
-                return self._parsed(answer)
-            except ReplyError as error:
-                problem = str(error)
-            if self._repairs >= self._limits.repairs:
-                replies = f"{self._repairs + 1} replies in a row" if self._repairs else "a reply"
-                self._end(
-                    self._last_turn or "unusable_replies",
-                    f"The model {self._model.name} gave {replies} that could not be used; of the last: {problem}",
-                )
-                return None
-            self._repairs += 1
-            self._tell("repair", f"The reply could not be used: {problem}", attempt=self._repairs)
-            self._next = turns.repair(problem, self._limits.repairs - self._repairs + 1)
-            if self._last_turn:
-                self._next["last_turn"] = turns.last_turn(self._last_turn)
+    def _say(self, turn: dict[str, Any], repairs: int = 0) -> None:
+        """Make *turn* the next one: the answer before it was acted on."""
+        self._pending.turn, self._pending.answer, self._pending.repairs = turn, None, repairs
 
-    def _parsed(self, answer: Answer) -> Parsed:
-        asked_for = {str(result.get("id")) for result in self._command_results}
+    def _repair(self, problem: str) -> None:
+        """Have a reply that cannot be used mended, as often as that is allowed."""
+        repairs = self._pending.repairs
+        if repairs >= self._limits.repairs:
+            replies = f"{repairs + 1} replies in a row" if repairs else "a reply"
+            self._end(
+                self._pending.last_turn or "unusable_replies",
+                f"The model {self._model.name} gave {replies} that could not be used; of the last: {problem}",
+            )
+            return
+        self._tell("repair", f"The reply could not be used: {problem}", attempt=repairs + 1)
+        self._say(turns.repair(problem, self._limits.repairs - repairs), repairs + 1)
+        if self._pending.last_turn:
+            self._pending.turn["last_turn"] = turns.last_turn(self._pending.last_turn)
+
+    def _parsed(self, answer: Reply) -> Parsed:
+        asked_for = {str(result.get("id")) for result in self._state.command_results}
         try:
             parsed = parse_reply(answer.content, self._limits.commands, self._limits.programs, asked_for)
         except ReplyError as error:
             if answer.finish_reason == "length":
                 raise ReplyError(f"The limit of tokens ended the reply; it must be much shorter. {error}") from None
             raise
-        if self._last_turn and isinstance(parsed.reply, Diagnostic):
+        if self._is_last() and isinstance(parsed.reply, Diagnostic):
             raise ReplyError(turns.NO_MORE_EVIDENCE)
         return parsed
 
+    def _is_last(self) -> bool:
+        return self._pending.correcting or self._pending.last_turn is not None
+
     def _ask(self) -> Answer:
         """Send the next turn; near the end of the time it becomes the last one."""
-        if self._last_turn is None and self._clock() >= self._last_turn_at:
+        if not self._is_last() and self._clock() >= self._last_turn_at:
             self._make_last("time_limit")
         messages = self._fitting()
-        until = self._deadline if self._last_turn else self._last_turn_at
+        until = self._deadline if self._is_last() else self._last_turn_at
         timeout = min(self._limits.answer_seconds, max(1.0, until - self._clock()))
         self._tell("model_asked", f"Asking {self._model.name}", timeout=timeout)
         asked = self._clock()
         try:
             answer = self._model.ask(messages, timeout)
         except ModelError as error:
-            if error.kind == "timeout" and self._last_turn is None and self._clock() >= self._last_turn_at:
+            if error.kind == "timeout" and not self._is_last() and self._clock() >= self._last_turn_at:
                 return self._ask()
             raise
         finally:
-            self._model_seconds += self._clock() - asked
+            self._pending.model_seconds += self._clock() - asked
         self._conversation.answered(messages, answer)
         self._count(answer)
         return answer
 
     def _fitting(self) -> list[dict[str, str]]:
         """The next request, within what tokens are left; where they suffice for one turn alone, it is the last one."""
-        messages = self._conversation.fits(self._next, last=self._last_turn is not None)
-        if messages is None and self._last_turn is None:
+        messages = self._conversation.fits(self._pending.turn, last=self._is_last())
+        if messages is None and not self._is_last():
             self._make_last("token_limit")
-            messages = self._conversation.fits(self._next, last=True)
+            messages = self._conversation.fits(self._pending.turn, last=True)
         if messages is None:
             used = f"{self._conversation.spent} of {self._limits.tokens} were used"
             raise OutOfTokens(f"The tokens of this diagnosis do not suffice for another request: {used}.")
         return messages
 
+    def _not_answered(self, error: ModelError) -> None:
+        if self._pending.correcting:
+            self._settle("not answered")
+            return
+        out_of_time = self._pending.last_turn if error.kind == "timeout" else None
+        self._end(out_of_time or "model_error", error.message)
+
+    def _not_asked(self, error: OutOfTokens) -> None:
+        if self._pending.correcting:
+            self._settle("not asked for")
+        else:
+            self._end(self._pending.last_turn or "token_limit", str(error))
+
     def _conclude(self, reply: Resolution) -> None:
         """Hold a resolution against the evidence; where claims were not found, have it corrected, once."""
-        collected = {"command_results": self._command_results, "ebpf_results": self._ebpf_results}
-        checker = Checker({**self._told, **collected})
-        self._resolution = reply.model_dump()
-        self._grounding = {**checker.check(self._resolution), "correction": "not needed"}
-        missing = self._grounding["unsupported"]
-        if missing:
-            outcome = self._corrected(checker, missing)
-            self._grounding = {**self._grounding, "correction": outcome}
-        self._end(self._last_turn or "resolution", None)
+        self._state.resolution = reply.model_dump()
+        self._state.grounding = dict(self._check(self._state.resolution))
+        missing = self._state.grounding["unsupported"]
+        if not missing:
+            self._settle("not needed")
+        elif not self._limits.corrections or self._deadline - self._clock() < _SHORTEST_CORRECTION:
+            self._settle("not asked for")
+        else:
+            self._tell(
+                "repair", f"{_counted(len(missing), 'claim')} not found in the evidence; asking to correct", attempt=1
+            )
+            self._say(turns.correction(missing))
+            self._pending.correcting = True
 
-    def _corrected(self, checker: Checker, missing: list[dict[str, Any]]) -> str:
-        """Ask once for a resolution without the claims that are missing; what came of it, as one of few words.
+    def _correct(self, answer: Reply) -> None:
+        """Take the corrected resolution if it is no worse.
 
         Never the end of a diagnosis: whatever goes wrong here, the resolution that there is stays.
         """
-        if not self._limits.corrections or self._deadline - self._clock() < _SHORTEST_CORRECTION:
-            return "not asked for"
-        self._tell(
-            "repair", f"{_counted(len(missing), 'claim')} not found in the evidence; asking to correct", attempt=1
-        )
-        self._next = turns.correction(missing)
-        self._last_turn, before = self._last_turn or "resolution", self._last_turn
         try:
-            parsed = self._parsed(self._ask())
-        except OutOfTokens:
-            return "not asked for"
-        except (ModelError, ReplyError):
-            return "not answered"
-        finally:
-            self._last_turn = before
-        corrected = parsed.reply.model_dump()
-        found = checker.check(corrected)
-        if len(found["unsupported"]) > len(missing):
-            return "no better"
-        self._resolution, self._grounding = corrected, dict(found)
-        return "made"
+            corrected = self._parsed(answer).reply.model_dump()
+        except ReplyError:
+            self._settle("not answered")
+            return
+        found = self._check(corrected)
+        before = self._state.grounding or {}
+        if len(found["unsupported"]) > len(before["unsupported"]):
+            self._settle("no better")
+        else:
+            self._state.resolution, self._state.grounding = corrected, dict(found)
+            self._settle("made")
+
+    def _check(self, resolution: dict[str, Any]) -> dict[str, Any]:
+        if self._checker is None:
+            state = self._state
+            told = {"issue": state.issue, "system_information": state.system_information}
+            collected = {"command_results": state.command_results, "ebpf_results": state.ebpf_results}
+            self._checker = Checker({**told, "ebpf_capabilities": state.capabilities, **collected})
+        return self._checker.check(resolution)
+
+    def _settle(self, correction: str) -> None:
+        """End with the resolution that there is; *correction*: what came of asking for a better one, in few words."""
+        self._state.grounding = {**(self._state.grounding or {}), "correction": correction}
+        self._pending.correcting = False
+        self._end(self._pending.last_turn or "resolution", None)
 
     def _run_round(self, asked: Diagnostic, notes: list[str]) -> None:
-        number = len(self._rounds) + 1
+        number = len(self._state.rounds) + 1
         commands = [command.model_dump() for command in asked.commands]
         programs = [self._bounded(program, notes) for program in asked.ebpf_programs]
         self._tell(
@@ -261,31 +351,31 @@ class _Diagnosis:
         collected = self._collect(commands, programs, self._last_turn_at)
         took = self._clock() - started
         results = {self._key_of_its_own(key): result for key, result in collected["ebpf_results"].items()}
-        self._command_results += collected["command_results"]
-        self._ebpf_results.update(results)
-        self._rounds.append(
+        self._state.command_results += collected["command_results"]
+        self._state.ebpf_results.update(results)
+        asking = self._pending.model_seconds
+        self._state.rounds.append(
             {
                 "round": number,
                 "reasoning": asked.reasoning,
                 "commands": [command["id"] for command in commands],
                 "ebpf_programs": [f"{each['name']} ({each['type']} {each['target']})" for each in programs],
                 "started": wall.isoformat(timespec="milliseconds"),
-                "duration_s": round(self._model_seconds + took, 3),
-                "model_s": round(self._model_seconds, 3),
+                "duration_s": round(asking + took, 3),
+                "model_s": round(asking, 3),
                 "collect_s": round(took, 3),
-                "repairs": self._repairs,
+                "repairs": self._pending.repairs,
             }
         )
-        self._model_seconds = 0.0
-        self._report({"command_results": collected["command_results"], "ebpf_results": results}, notes)
+        self._pending.model_seconds, self._pending.notes = 0.0, []
+        evidence = {"command_results": collected["command_results"], "ebpf_results": results}
+        self._say(self._conversation.evidence(evidence, notes, self._remaining(), self._limits.output_chars))
 
-    def _report(self, evidence: dict[str, Any], notes: list[str]) -> None:
-        """Make the evidence of a round the next turn."""
-        left = {
-            "rounds": self._limits.rounds - len(self._rounds),
-            "seconds": max(0, round(self._last_turn_at - self._clock())),
-        }
-        self._next = self._conversation.evidence(evidence, notes, left, self._limits.output_chars)
+    def _remaining(self) -> dict[str, Any]:
+        return {"rounds": self._rounds_left(), "seconds": max(0, round(self._last_turn_at - self._clock()))}
+
+    def _rounds_left(self) -> int:
+        return max(0, self._limits.rounds - len(self._state.rounds))
 
     def _bounded(self, program: Program, notes: list[str]) -> dict[str, Any]:
         """A program as it will run: no longer than one trace may be, nor than the time that is left."""
@@ -304,46 +394,33 @@ class _Diagnosis:
         """The key of a result, distinct within the diagnosis."""
         number = 1
         own = key
-        while own in self._ebpf_results:
+        while own in self._state.ebpf_results:
             number += 1
             own = f"{key}_{number}"
         return own
 
     def _make_last(self, why: str) -> None:
-        self._last_turn = why
-        self._next = {**self._next, "last_turn": turns.last_turn(why)}
+        self._pending.last_turn = why
+        self._pending.turn = {**self._pending.turn, "last_turn": turns.last_turn(why)}
         self._tell(
             "last_chance", f"The limit of {_LIMITS[why]} is reached; asking for the best resolution from what is known"
         )
 
     def _count(self, answer: Answer) -> None:
-        self._usage["calls"] += 1
-        self._usage["prompt_tokens"] += answer.prompt_tokens or 0
-        self._usage["completion_tokens"] += answer.completion_tokens or 0
+        usage = self._state.usage
+        usage["calls"] += 1
+        usage["prompt_tokens"] += answer.prompt_tokens or 0
+        usage["completion_tokens"] += answer.completion_tokens or 0
         if answer.prompt_tokens is None or answer.completion_tokens is None:
-            self._usage["calls_without_token_counts"] += 1
-        self._episode_id = self._episode_id or answer.episode_id
+            usage["calls_without_token_counts"] += 1
+        self._state.episode_id = self._state.episode_id or answer.episode_id
 
     def _end(self, how: str, error: Optional[str]) -> None:
-        self._ended, self._error = how, error
+        self._state.ended, self._state.error = how, error
         self._tell("ended", f"The diagnosis ended: {how.replace('_', ' ')}" + (f" ({error})" if error else ""))
 
     def _tell(self, stage: str, text: str, **more: Any) -> None:
-        self._progress({"stage": stage, "text": text, "round": len(self._rounds) + 1, **more})
-
-    def _result(self) -> dict[str, Any]:
-        return {
-            "resolution": self._resolution,
-            "grounding": self._grounding,
-            "ended": self._ended,
-            "error": self._error,
-            "rounds": self._rounds,
-            "command_results": self._command_results,
-            "ebpf_results": self._ebpf_results,
-            "usage": self._usage,
-            "episode_id": self._episode_id,
-            "model": self._model.name,
-        }
+        self._progress({"stage": stage, "text": text, "round": len(self._state.rounds) + 1, **more})
 
 
 def _counted(number: int, what: str) -> str:
