@@ -407,9 +407,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils import deps, diagnosis
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.errors import PolicyError
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.diagnosis_arguments import ARGUMENTS, options_of
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors import EbpfError
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.settings import Layer, SettingsError
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.settings import SettingsError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.ending import Ending, Stopped
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.lock import Busy
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.progress import ProgressFile
@@ -429,33 +429,7 @@ PROBLEMS = (
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "issue": {"type": "str", "required": True},
-            "model": {"type": "str"},
-            "endpoint": {"type": "str"},
-            "api_key": {"type": "str", "no_log": True},
-            "rounds": {"type": "int", "default": 5},
-            "seconds": {"type": "float", "default": 600},
-            "tokens": {"type": "int", "default": 0, "no_log": False},
-            "trace_seconds": {"type": "float", "default": 60},
-            "max_cpu_share": {"type": "float"},
-            "command_seconds": {"type": "float", "default": 30},
-            "output_bytes": {"type": "int", "default": 65536},
-            "unsandboxed_commands": {"type": "bool", "default": False},
-            "redact": {
-                "type": "list",
-                "elements": "str",
-                "choices": ["addresses", "hosts", "users"],
-                "default": [],
-            },
-            "lock_timeout": {"type": "float", "default": 900},
-            "compiler": {"type": "str", "choices": ["needed", "always", "never"], "default": "needed"},
-            "_bpf": {"type": "str", "no_log": True},
-            "_progress": {"type": "str"},
-            "_model": {"type": "str"},
-            "_endpoint": {"type": "str"},
-            "_api_key": {"type": "str", "no_log": True},
-        },
+        argument_spec=ARGUMENTS,
         supports_check_mode=True,
     )
     respawn_where_libraries_are(module.params)
@@ -468,8 +442,8 @@ def main() -> None:
     ending.watch()
     try:
         if module.check_mode:
-            module.exit_json(changed=False, **diagnosis.plan(options(module)))
-        result = diagnosis.run(options(module), ending, ProgressFile(module.params["_progress"]))
+            module.exit_json(changed=False, **diagnosis.plan(options_of(module.params)))
+        result = diagnosis.run(options_of(module.params), ending, ProgressFile(module.params["_progress"]))
     except PROBLEMS as error:
         found = getattr(error, "result", {})
         module.fail_json(msg=sentence(error), **{"issue": module.params["issue"], **found, **diagnosis.facts(found)})
@@ -480,27 +454,6 @@ def sentence(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"The host refused what a diagnosis needs: {error.strerror} ({error.filename})."
     return str(error)
-
-
-def options(module: AnsibleModule) -> diagnosis.Options:
-    given = module.params
-    return diagnosis.Options(
-        issue=given["issue"],
-        rounds=given["rounds"],
-        tokens=given["tokens"],
-        seconds=given["seconds"],
-        trace_seconds=given["trace_seconds"],
-        max_cpu_share=given["max_cpu_share"],
-        command_seconds=given["command_seconds"],
-        output_bytes=given["output_bytes"],
-        unsandboxed_commands=given["unsandboxed_commands"],
-        redact=tuple(given["redact"]),
-        lock_timeout=given["lock_timeout"],
-        compiler=given["compiler"],
-        bundle=Bundle.unpack(given["_bpf"] or ""),
-        parameters=Layer(given["model"], given["endpoint"], given["api_key"]),
-        environment=Layer(given["_model"], given["_endpoint"], given["_api_key"]),
-    )
 
 
 if __name__ == "__main__":
