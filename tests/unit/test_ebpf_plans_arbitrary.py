@@ -117,13 +117,46 @@ def test_what_does_not_fit_is_said() -> None:
 def test_more_arguments_than_registers_are_said() -> None:
     capture = plan_function(source("debian-6.1"), TYPES, "do_mmap")
     assert capture.arguments == ("file", "addr", "len", "prot", "flags", "pgoff")
-    assert capture.notes == ("Not shown of the arguments of do_mmap, for only 6 are in registers: populate, uf.",)
+    left_out = "Not shown of the arguments of do_mmap, for only 6 registers have arguments: populate, uf."
+    assert capture.notes == (left_out,)
 
 
-def test_an_argument_that_is_in_no_single_register_ends_what_is_certain() -> None:
+def test_a_small_struct_takes_two_registers_and_what_is_behind_it_the_next() -> None:
+    b = Builder()
+    number, long = b.integer("int", 4, SIGNED), b.integer("long unsigned int", 8)
+    small = b.compound(kinds.STRUCT, "small", 12, [("at", long, 0), ("is_kernel", number, 64)])
+    b.function("takes", number, [("first", number), ("second", small), ("third", number), ("rest", small)])
+    capture = plan_function(BtfSource(Btf(b.blob(), "a file")), TYPES, "takes")
+    assert capture.arguments == ("first", "second", "third", "rest")
+    shown = capture.render([1, 0x7F00, 2**32 + 5, 3, 4, 6], [None] * len(capture.fields), [])
+    assert shown == {"first": 1, "second": "0x7f00 0x5", "third": 3, "rest": "0x4 0x6"}
+    b.function("more", number, [("a", small), ("b", small), ("c", number), ("d", small), ("e", number)])
+    capture = plan_function(BtfSource(Btf(b.blob(), "a file")), TYPES, "more")
+    assert capture.arguments == ("a", "b", "c")
+    left_out = "Not shown of the arguments of more, for only 6 registers have arguments: d, e."
+    assert capture.notes == (left_out,)
+
+
+def test_behind_a_struct_of_which_the_size_is_not_known_nothing_is_certain() -> None:
     capture = plan_function(source("debian-5.10"), TYPES, "do_execveat_common")
     assert capture.arguments == ("fd", "filename")
-    assert "for one is no single register: argv, envp, flags" in capture.notes[0]
+    assert "for it is not certain where one of them is: argv, envp, flags" in capture.notes[0]
+
+
+def test_behind_a_struct_that_is_in_no_register_nothing_is_certain() -> None:
+    b = Builder()
+    number, long = b.integer("int", 4, SIGNED), b.integer("long unsigned int", 8)
+    large = b.compound(kinds.STRUCT, "large", 24, [("a", long, 0), ("b", long, 64), ("c", long, 128)])
+    b.function("takes", number, [("first", number), ("second", large), ("third", number)])
+    b.function("gives", large, [("first", number)])
+    kernel = BtfSource(Btf(b.blob(), "a file"))
+    takes = plan_function(kernel, TYPES, "takes")
+    assert takes.arguments == ("first",)
+    left_out = "Not shown of the arguments of takes, for it is not certain where one of them is: second, third."
+    assert takes.notes == (left_out,)
+    gives = plan_function(kernel, TYPES, "gives")
+    assert gives.arguments == ()
+    assert gives.notes[0].endswith("where the result is to be written to is one more: first.")
 
 
 def test_any_number_of_arguments_is_said() -> None:

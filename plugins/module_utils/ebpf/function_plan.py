@@ -34,6 +34,7 @@ from .type_source import BOOL, COMPOUND, ENUM, INTEGER, OTHER, POINTER, VOID, Ar
 
 _REGISTERS = 6
 _REGISTER_BYTES = 8
+_BY_VALUE_BYTES = 16  # of the largest struct that is passed in registers
 _TAKEN = ("error", "result", "duration_us", "elapsed_us", "note")  # what events say by these names is something else
 
 
@@ -72,7 +73,9 @@ class _Planner:
         self._reader = Reader(source, types, limits)
         self._room = PlanBuilder(limits)
         self._notes = list(signature.notes)
-        self._arguments = [_origin(types, signature.name, *each) for each in enumerate(self._certain())]
+        self._arguments = [
+            _origin(types, signature.name, number, *each) for number, each in enumerate(self._certain(), 1)
+        ]
         self._with_return = with_return
         self._result = _result_origin(types, signature.returns) if with_return else None
 
@@ -95,18 +98,28 @@ class _Planner:
             tuple(room.keys),
         )
 
-    def _certain(self) -> list[Argument]:
-        """The arguments of which it is certain which register has them."""
-        arguments = self._signature.arguments
+    def _certain(self) -> list[tuple[int, Argument]]:
+        """The arguments of which it is certain which register has them, or begins with them."""
+        arguments, returned = self._signature.arguments, self._signature.returns
+        certain: list[tuple[int, Argument]] = []
+        register = 0
+        if returned.kind == COMPOUND and returned.size > _BY_VALUE_BYTES:
+            return self._leave_out(0, "where the result is to be written to is one more")
         for number, argument in enumerate(arguments):
-            by_value = argument.type.kind in (COMPOUND, OTHER) and not argument.type.size
-            if number < _REGISTERS and argument.type.size <= _REGISTER_BYTES and not by_value:
-                continue
-            left = [other.name or f"number {at}" for at, other in enumerate(arguments[number:], number + 1)]
-            why = "one is no single register" if number < _REGISTERS else f"only {_REGISTERS} are in registers"
+            words = _words(argument.type)
+            if not words:
+                return certain + self._leave_out(number, "it is not certain where one of them is")
+            if register + words > _REGISTERS:
+                return certain + self._leave_out(number, f"only {_REGISTERS} registers have arguments")
+            certain.append((register, argument))
+            register += words
+        return certain
+
+    def _leave_out(self, first: int, why: str) -> list[tuple[int, Argument]]:
+        left = [other.name or f"number {at}" for at, other in enumerate(self._signature.arguments[first:], first + 1)]
+        if left:
             self._notes.append(f"Not shown of the arguments of {self._signature.name}, for {why}: {', '.join(left)}.")
-            return list(arguments[:number])
-        return list(arguments)
+        return []
 
     def _take_key(self, origins: list[_Origin]) -> None:
         """What a rule names, else the first argument that tells what a call is about."""
@@ -126,7 +139,7 @@ class _Planner:
             if origin.type.kind not in (INTEGER, ENUM, BOOL):
                 return False  # an address is different for each call, or for each thing that is not known
             show = self._default(origin.type)
-            return self._room.take_key(origin.shown, Wanted(origin.shown, show, (_itself(origin),)))
+            return self._room.take_key(origin.shown, Wanted(origin.shown, show, _itself(origin)))
         taken = False
         for wanted in self._reader.keys(origin.entry, origin.place, value):
             name = self._ruled_name(origin, wanted.name) or (origin.shown if wanted.name == ITSELF else wanted.name)
@@ -168,7 +181,7 @@ class _Planner:
         instead = [wanted for wanted in known if wanted.name in (ITSELF, origin.shown)]
         others = [wanted for wanted in known if wanted not in instead]
         if any(part.fields or part.blob for wanted in instead for part in wanted.parts) or not instead:
-            instead.append(Wanted(ITSELF, self._default(origin.type), (_itself(origin),)))
+            instead.append(Wanted(ITSELF, self._default(origin.type), _itself(origin)))
         return instead + others
 
     def _names(self, origins: list[_Origin], values: dict[str, list[Wanted]]) -> dict[tuple[str, str], str]:
@@ -210,6 +223,8 @@ class _Planner:
             return shown_values.of_names(from_enumeration(values))
         if kind.is_char:
             return shown_values.way("character")
+        if _words(kind) == 2:
+            return shown_values.way("two_words")
         names = {BOOL: "bool", POINTER: "pointer", INTEGER: "number"}
         return shown_values.way(names.get(kind.kind, "hex"))
 
@@ -231,17 +246,34 @@ def _spellings(kind: CType) -> tuple[str, ...]:
     return (*kind.typedefs, kind.spelled)
 
 
-def _itself(origin: _Origin) -> Part:
+def _words(kind: CType) -> int:
+    """How many registers an argument takes; 0 for what is passed in memory, or of which that is not known.
+
+    System V ABI of x86_64, 3.2.3, and AAPCS64, 6.8.2: a struct of at most two words is in registers, one after another.
+    """
+    if kind.kind in (COMPOUND, OTHER) and not kind.size:
+        return 0
+    if kind.size <= _REGISTER_BYTES:
+        return 1
+    return 2 if kind.kind == COMPOUND and kind.size <= _BY_VALUE_BYTES else 0
+
+
+def _itself(origin: _Origin) -> tuple[Part, ...]:
     place = origin.place
-    return Part("value", place, size=place.size, signed=place.signed)
+    first = Part("value", place, size=min(place.size, _REGISTER_BYTES), signed=place.signed)
+    if _words(origin.type) < 2:
+        return (first,)
+    rest = place.size - _REGISTER_BYTES
+    return (first, Part("second", replace(place, start=place.start + 1, size=rest), size=rest))
 
 
-def _origin(types: KernelTypes, function: str, number: int, argument: Argument) -> _Origin:
-    name = argument.name or f"argument_{number + 1}"
+def _origin(types: KernelTypes, function: str, number: int, register: int, argument: Argument) -> _Origin:
+    """`number`: which argument it is, counted from 1."""
+    name = argument.name or f"argument_{number}"
     shown = f"argument_{name}" if name in _TAKEN else name
     kind = argument.type
     entry = types.argument(function, name, _spellings(kind))
-    place = Place(number, AT_ENTRY, size=kind.size or _REGISTER_BYTES, signed=kind.signed)
+    place = Place(register, AT_ENTRY, size=kind.size or _REGISTER_BYTES, signed=kind.signed)
     if entry is None and kind.struct and not kind.is_user:
         entry = types.type(kind.struct)
         place = replace(place, hops=(0,), struct=types.struct(kind.struct))

@@ -36,7 +36,7 @@ class PlannedFunction:
 
     capture: Capture
     path: Optional[PathLayout]
-    arguments: int  # how many the function has
+    arguments: int  # how many words the function's arguments take
     type_id: Optional[int]
     why_no_type_id: str = ""
 
@@ -66,16 +66,16 @@ class FunctionTypes:
         except EbpfError as error:
             return self._unknown(target, str(error))
         prototypes = btf.prototypes(target.name)
-        arguments = len(prototypes[0].parameters)
-        planned = PlannedFunction(capture, _path_layout(source), arguments, prototypes[0].type_id)
+        words = [max(1, -(-btf.size(parameter.type_id) // _WORD)) for parameter in prototypes[0].parameters]
+        planned = PlannedFunction(capture, _path_layout(source), sum(words), prototypes[0].type_id)
         why = ""
         if target.module:
             why = f"{target.name} is of the module {target.module}."
         elif len(prototypes) > 1:
             why = f"the kernel has {len(prototypes)} functions named {target.name}."
-        elif any(btf.size(parameter.type_id) > _WORD for parameter in prototypes[0].parameters):
+        elif sum(words) > len(words):
             why = f"{target.name} has an argument that is no single word."
-        elif arguments > _REGISTERS:
+        elif len(words) > _REGISTERS:
             why = f"{target.name} has more than {_REGISTERS} arguments."
         elif target.hooked is False:
             why = f"{target.name} has no hook for tracing."
@@ -100,8 +100,8 @@ class FunctionTypes:
             signature = self._headers.function(target.name)
         except EbpfError as error:
             return self._unknown(target, f"{why} {error}")
-        arguments = len(signature.arguments) if signature else _REGISTERS
-        return PlannedFunction(capture, _path_layout(self._headers), arguments, None, why)
+        words = [max(1, -(-each.type.size // _WORD)) for each in signature.arguments] if signature else [_REGISTERS]
+        return PlannedFunction(capture, _path_layout(self._headers), sum(words), None, why)
 
     def _unknown(self, target: FunctionTarget, why: str) -> PlannedFunction:
         capture = plan_function(_Registers(), self._types, target.name, with_return=target.at_return)

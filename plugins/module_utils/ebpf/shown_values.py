@@ -86,6 +86,11 @@ def _hex(roles: Roles) -> Optional[str]:
     return hex(value & (2**64 - 1))
 
 
+def _two_words(roles: Roles) -> str:
+    """A small struct, as it is in two registers."""
+    return " ".join(hex(_number(roles, role) & (2**64 - 1)) for role in ("value", "second"))
+
+
 def _pointer(roles: Roles) -> Optional[str]:
     return _hex(roles) if _number(roles, "value") else None
 
@@ -226,6 +231,7 @@ _SHOWS = {
     "number": Show(lambda roles: roles["value"]),
     "hex": Show(_hex),
     "pointer": Show(_pointer),
+    "two_words": Show(_two_words, ("value", "second")),
     "octal": Show(lambda roles: oct(_number(roles, "value") & 0xFFFF)),
     "bool": Show(lambda roles: bool(_number(roles, "value") & 0xFF)),
     "character": Show(_character),

@@ -20,7 +20,7 @@ VOID, INTEGER, BOOL, ENUM, POINTER, COMPOUND, OTHER = "void", "integer", "bool",
 class CType:
     """A type as far as it matters for reading and showing a value of it; sizes in bytes."""
 
-    kind: str  # one of the words above; what stands in no single register is COMPOUND or OTHER
+    kind: str  # one of the words above; what is no number or address is COMPOUND or OTHER
     spelled: str  # as in C: `struct sock *`
     size: int
     signed: bool = False
