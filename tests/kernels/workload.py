@@ -10,10 +10,12 @@ from collections.abc import Iterator
 
 from machines import Reached
 
-# Says its process ID, waits for a word, works, says that it has, and waits to be ended.
+# Says its process ID, waits for a word, works, says that it has, and waits to be ended. What Python opens when it meets
+# the name of a host for the first time is opened before.
 _GATED = """
 import mmap, os, socket, sys, threading, time
 open('/proc/self/comm', 'w').write({name!r})
+'localhost'.encode('idna')
 print(os.getpid(), flush=True)
 sys.stdin.readline()
 {body}
