@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measures this collection against bpftrace and Ansible on the same work, interleaved, in one run.
 
-bench.py [--rounds N] [NAME …]      all figures, or those that are named; writes reports/bench.json
+    bench.py [--rounds N] [NAME …]                  all figures, or those that are named
+    bench.py --kernel 6.1 [--rounds N] [NAME …]     those of the warm path, in a virtual machine with that kernel
+
+Writes reports/bench.json.
 """
 
 from __future__ import annotations
@@ -20,15 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import peers
-import through_ansible
 from table import Row, alone, compared, shown, write
 
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.policy import Policy
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.runner import Limits
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bytecode import for_host
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import Tracer
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.evidence.collector import Collector
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "reports" / "bench.json"
@@ -56,7 +55,7 @@ def sent(without: str = "") -> str:
 
 
 def environment(bundle: str = "") -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT / ".cache" / "src"), "BENCH_BUNDLE": bundle or sent()}
+    return {**os.environ, "BENCH_BUNDLE": bundle or sent()}
 
 
 def started(*arguments: str) -> subprocess.Popen[str]:
@@ -212,6 +211,11 @@ def exact(rounds: int) -> Row:
 
 def round_overhead(rounds: int) -> Row:
     """What a round takes beyond its longest trace."""
+    # Only hosts that were set up for a diagnosis have what commands are judged with.
+    from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.policy import Policy
+    from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.runner import Limits
+    from ansible_collections.nannyapi.diagnostics.plugins.module_utils.evidence.collector import Collector
+
     targets = ["sched/sched_switch", "block/block_rq_issue", "syscalls/sys_enter_openat", "syscalls/sys_enter_connect"]
     lines = ["uptime", "df -h", "ps aux", "cat /proc/meminfo", "cat /proc/loadavg", "uname -a"]
     commands = [{"id": f"c{number}", "command": line} for number, line in enumerate(lines)]
@@ -228,6 +232,8 @@ def round_overhead(rounds: int) -> Row:
 
 
 def module_overhead(rounds: int) -> Row:
+    import through_ansible  # a virtual machine has no Ansible
+
     return compared("module_overhead", "s", *split(through_ansible.pairs(rounds)), "ansible.builtin.command", 1.3)
 
 
@@ -235,36 +241,43 @@ def split(pairs: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
     return [one for one, _other in pairs], [other for _one, other in pairs]
 
 
-MEASURES: dict[str, Measure] = {
-    measure.__name__: measure
-    for measure in (
-        attach_warm,
-        attach_warm_inproc,
-        attach_cold,
-        rss_warm,
-        probe_effect,
-        probe_effect_paired,
-        probe_effect_filtered,
-        exact,
-        round_overhead,
-        module_overhead,
-    )
-}
+WARM: list[Measure] = [
+    attach_warm,
+    attach_warm_inproc,
+    rss_warm,
+    probe_effect,
+    probe_effect_paired,
+    probe_effect_filtered,
+    exact,
+]
+MEASURES = {measure.__name__: measure for measure in [*WARM, attach_cold, round_overhead, module_overhead]}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", choices=[*MEASURES, []])
     parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--kernel", help="measure the warm path in a virtual machine with this kernel of Debian's")
     given = parser.parse_args()
-    rows = []
-    for name in given.names or MEASURES:
-        print(f"measuring {name}", file=sys.stderr, flush=True)
-        rows.append(MEASURES[name](given.rounds))
-        print(shown(rows[-1:]), file=sys.stderr, flush=True)
+    if given.kernel:
+        import in_machine  # brings what boots machines
+
+        names = given.names or [measure.__name__ for measure in WARM]
+        rows = in_machine.measured(given.kernel, ["--rounds", str(given.rounds), *names])
+    else:
+        rows = measured(given.names or list(MEASURES), given.rounds)
     write(rows, REPORT)
     print(shown(rows))
     return 0
+
+
+def measured(names: list[str], rounds: int) -> list[Row]:
+    rows = []
+    for name in names:
+        print(f"measuring {name}", file=sys.stderr, flush=True)
+        rows.append(MEASURES[name](rounds))
+        print(shown(rows[-1:]), file=sys.stderr, flush=True)
+    return rows
 
 
 if __name__ == "__main__":
