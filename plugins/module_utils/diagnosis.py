@@ -8,11 +8,12 @@ Wires the rooms together: the settings name the model, the collector answers it,
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Protocol
 
 from . import deps
 from .collecting import CollectOptions, Host
@@ -22,7 +23,7 @@ from .ebpf.programs import NEEDED
 from .evidence.collector import Progress
 from .fitting import fit_evidence
 from .grounding.check import bounded
-from .loop import LoopLimits, diagnose
+from .loop import Admission, LoopLimits, diagnose
 from .model.factory import make_model
 from .model.port import Answer, Model
 from .model.settings import Layer, Settings, resolve
@@ -133,37 +134,73 @@ def run(options: Options, ending: Ending, progress: Progress) -> dict[str, Any]:
     model = _WatchedModel(make_model(settings), ending)
     progress({"stage": "waiting", "text": "waiting for the host's lock"})
     with lock.exclusive(options.lock_timeout, {"issue": issue}, ending.event):
-        return _diagnose(issue, options, model, ending, progress)
+        progress({"stage": "surveying", "text": "looking at what this host is and can do"})
+        with Host(_collecting(options), Redactor(options.redact), ending, progress) as host:
+            return lead(issue, Lead(record.new_id(), limits(options)), model, host, progress)
 
 
-def _diagnose(issue: str, options: Options, model: Model, ending: Ending, progress: Progress) -> dict[str, Any]:
-    identifier, started, began = record.new_id(), datetime.now(timezone.utc), time.monotonic()
-    progress({"stage": "surveying", "text": "looking at what this host is and can do"})
-    with Host(_collecting(options), Redactor(options.redact), ending, progress) as host:
-        told = host.survey(issue)
-        found = diagnose(
-            issue=told["issue"],
-            system_information=told["system_information"],
-            capabilities=told["capabilities"],
-            model=model,
-            collect=host.collect,
-            limits=_limits(options),
-            progress=progress,
-        )
+class Site(Protocol):
+    """The host of a diagnosis, as the loop's side sees it: the host itself, or one that is reached by Ansible."""
+
+    @property
+    def redacted(self) -> dict[str, int]:
+        """How many different secrets of each kind were redacted so far."""
+
+    @property
+    def identities(self) -> dict[str, str]:
+        """What placeholders stand for, as far as this side may know it."""
+
+    def survey(self, issue: str) -> dict[str, Any]:
+        """As `collecting.Host` has it."""
+
+    def collect(
+        self, commands: list[dict[str, Any]], programs: list[dict[str, Any]], deadline: Optional[float]
+    ) -> dict[str, Any]:
+        """As `collecting.Host` has it."""
+
+
+@dataclass(frozen=True)
+class Lead:
+    """How a diagnosis is led: with which id, within what limits, where its record goes."""
+
+    identifier: str
+    limits: LoopLimits
+    records: Path = record.RECORDS
+    admission: Admission = lambda seconds: contextlib.nullcontext()
+
+
+def lead(issue: str, how: Lead, model: Model, site: Site, progress: Progress) -> dict[str, Any]:
+    """A diagnosis from the survey to its record, the same on either side of the connection.
+
+    Raises DiagnosisError where there is no resolution, and what the site raises.
+    """
+    started, began = datetime.now(timezone.utc), time.monotonic()
+    told = site.survey(issue)
+    found = diagnose(
+        issue=told["issue"],
+        system_information=told["system_information"],
+        capabilities=told["capabilities"],
+        model=model,
+        collect=site.collect,
+        limits=how.limits,
+        progress=progress,
+        admission=how.admission,
+    )
     result = {
-        "diagnosis_id": identifier,
+        "diagnosis_id": how.identifier,
         "issue": told["issue"],
         "host": told["system_information"]["hostname"],
         "started_at": started.isoformat(timespec="milliseconds"),
         "duration_s": round(time.monotonic() - began, 3),
         "sandbox": told["sandbox"],
-        "redacted": host.redacted,
+        "redacted": site.redacted,
         **found,
     }
-    return _finished(result, told["capabilities"], host.identities)
+    return _finished(result, told["capabilities"], site.identities, how)
 
 
-def _limits(options: Options) -> LoopLimits:
+def limits(options: Options) -> LoopLimits:
+    """What a diagnosis may cost."""
     return LoopLimits(
         rounds=options.rounds,
         seconds=options.seconds,
@@ -184,16 +221,19 @@ def _collecting(options: Options) -> CollectOptions:
     )
 
 
-def _finished(result: dict[str, Any], capabilities: dict[str, Any], identities: dict[str, str]) -> dict[str, Any]:
+def _finished(
+    result: dict[str, Any], capabilities: dict[str, Any], identities: dict[str, str], how: Lead
+) -> dict[str, Any]:
     """Writes the record, and beside it what the placeholders of `identities` stand for; the result, bounded.
 
     Raises DiagnosisError where there is no resolution.
     """
     path: Optional[Path] = None
     try:
-        path = record.write(result["diagnosis_id"], {**result, "capabilities": capabilities})
+        whole = {**result, "capabilities": capabilities}
+        path = record.write(how.identifier, whole, how.records)
         if identities:
-            record.write_map(result["diagnosis_id"], identities)
+            record.write_map(how.identifier, identities, how.records)
     except OSError as error:
         result["notes"] = [f"The record of this diagnosis could not be written: {error}."]
     evidence = {"command_results": result["command_results"], "ebpf_results": result["ebpf_results"]}
@@ -216,8 +256,11 @@ def facts(result: dict[str, Any]) -> dict[str, Any]:
     return {"ansible_facts": {f"nannyapi_{name}": kept[name] for name in _FACTS}}
 
 
-def plan(options: Options) -> dict[str, Any]:
-    """What a diagnosis would do, without doing any of it. Raises as `run` does before anything is asked."""
+def plan(options: Options, capabilities: Optional[dict[str, Any]] = None) -> dict[str, Any]:
+    """What a diagnosis would do, without doing any of it. Raises as `run` does before anything is asked.
+
+    `capabilities`: of the host, where that is another one.
+    """
     issue = check_issue(options.issue)
     check_limits(options)
     settings = settings_of(options)
@@ -231,5 +274,5 @@ def plan(options: Options) -> dict[str, Any]:
             " programs that it asks for, and return its resolution."
         ),
         "settings": shown,
-        "ebpf_capabilities": survey(attach=False),
+        "ebpf_capabilities": capabilities or survey(attach=False),
     }

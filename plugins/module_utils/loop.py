@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Optional
@@ -26,6 +27,7 @@ from .protocol import MAX_COMMANDS, MAX_PROGRAMS, Diagnostic, Parsed, Program, R
 Collect = Callable[[list[dict[str, Any]], list[dict[str, Any]], float], dict[str, Any]]
 Progress = Callable[[dict[str, Any]], None]
 Checkpoint = Callable[[dict[str, Any]], None]
+Admission = Callable[[float], AbstractContextManager[None]]
 
 _SETTLE_SECONDS = 2.0
 """What a round costs beside its longest trace: attaching, detaching, decoding."""
@@ -72,6 +74,7 @@ def diagnose(
     checkpoint: Checkpoint = lambda state: None,
     resumed: Optional[dict[str, Any]] = None,
     notes: Sequence[str] = (),
+    admission: Admission = lambda seconds: nullcontext(),
 ) -> dict[str, Any]:
     """Carry a diagnosis from *issue* to its end; never raises for anything that a model says.
 
@@ -81,7 +84,8 @@ def diagnose(
     not; issue, system_information and capabilities are then those in it. What was collected in a complete round is not
     collected again, and an answer that was not acted on is not asked for again. *limits* are those of the whole
     diagnosis: what it used before counts, but there is always time for a last turn. notes: sentences that the model
-    gets with the evidence of the next round.
+    gets with the evidence of the next round. admission: is entered for each request; may wait for at most so many
+    seconds, which are the diagnosis's and not the answer's, and raise ModelError of kind ``not_admitted``.
 
     Returns ``resolution`` (None where none was reached), ``grounding`` (what of it was found in the evidence; None
     without one), ``ended`` (``resolution``, ``round_limit``, ``time_limit``, ``token_limit``, ``model_error``,
@@ -95,7 +99,7 @@ def diagnose(
         )
     else:
         state = read_state(resumed)
-    diagnosis = _Diagnosis(state, model, collect, limits, progress, checkpoint, clock)
+    diagnosis = _Diagnosis(state, model, collect, limits, progress, checkpoint, admission, clock)
     if resumed is None:
         diagnosis.open()
     else:
@@ -112,6 +116,7 @@ class _Diagnosis:
         limits: LoopLimits,
         progress: Progress,
         checkpoint: Checkpoint,
+        admission: Admission,
         clock: Callable[[], float],
     ) -> None:
         self._state = state
@@ -121,6 +126,7 @@ class _Diagnosis:
         self._limits = limits
         self._progress = progress
         self._keep = checkpoint
+        self._admission = admission
         self._clock = clock
         self._began = clock() - state.spent_s
         reserve = min(limits.reserve_seconds, limits.seconds / 5)
@@ -179,7 +185,8 @@ class _Diagnosis:
     def _step(self) -> None:
         """Act on an answer, which is asked for where there is none."""
         if self._pending.answer is None:
-            answer = self._ask()
+            with self._admission(max(0.0, self._deadline - self._clock())):
+                answer = self._ask()
             self._pending.answer = Reply(content=without_surrogates(answer.content), finish_reason=answer.finish_reason)
             self._checkpoint()
         if self._pending.correcting:
@@ -280,6 +287,8 @@ class _Diagnosis:
             self._settle("not answered")
             return
         out_of_time = self._pending.last_turn if error.kind == "timeout" else None
+        if error.kind == "not_admitted":
+            out_of_time = self._pending.last_turn or "time_limit"
         self._end(out_of_time or "model_error", error.message)
 
     def _not_asked(self, error: OutOfTokens) -> None:

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -131,8 +133,20 @@ class Run:
         return [event["stage"] for event in self.progress]
 
 
-def play(*script: Any, limits: LoopLimits | None = None, seconds: float = 1.0, output: str = "ESTAB") -> Run:
+def play(
+    *script: Any,
+    limits: LoopLimits | None = None,
+    seconds: float = 1.0,
+    output: str = "ESTAB",
+    queue: Callable[[Clock, float], None] = lambda clock, most: None,
+) -> Run:
     clock = Clock()
+
+    @contextmanager
+    def admission(most: float) -> Iterator[None]:
+        queue(clock, most)
+        yield
+
     model, collect = Scripted(list(script), clock, seconds), Recorded(clock, output)
     progress: list[dict[str, Any]] = []
     result = diagnose(
@@ -144,6 +158,7 @@ def play(*script: Any, limits: LoopLimits | None = None, seconds: float = 1.0, o
         limits=limits or LoopLimits(),
         progress=progress.append,
         clock=clock,
+        admission=admission,
     )
     for request in model.asked:
         assert [message["role"] for message in request] == (["user", "assistant"] * len(request))[: len(request)]
@@ -356,6 +371,49 @@ def test_a_single_answer_may_not_take_all_the_time() -> None:
     run = play(SOLVED, limits=LoopLimits(seconds=1_000, answer_seconds=30), seconds=31)
     assert run.result["ended"] == "model_error"
     assert run.model.clock.now == 1_030
+
+
+def test_waiting_to_be_admitted_takes_the_time_of_the_diagnosis_and_not_of_the_answer() -> None:
+    waits: list[float] = []
+
+    def queue(clock: Clock, most: float) -> None:
+        waits.append(most)
+        clock.now += 30
+
+    limits = LoopLimits(seconds=100, answer_seconds=40, reserve_seconds=20)
+    run = play(LOOK, VAGUE, limits=limits, seconds=5, queue=queue)
+    assert waits == [100, 55]
+    assert run.model.timeouts == [40, 5]
+    assert run.result["ended"] == "resolution"
+    (round_made,) = run.result["rounds"]
+    assert round_made["model_s"] == 5
+
+
+def test_who_waited_too_long_is_asked_for_the_last_turn() -> None:
+    def queue(clock: Clock, most: float) -> None:
+        clock.now += 85
+
+    run = play(VAGUE, limits=LoopLimits(seconds=100, reserve_seconds=20), queue=queue)
+    assert run.said(0)["last_turn"]
+    assert run.model.timeouts == [15]
+    assert run.result["ended"] == "time_limit"
+    assert run.result["resolution"] == VAGUE
+
+
+def test_who_is_never_admitted_ends_at_the_limit_of_time_with_the_evidence() -> None:
+    admitted: list[float] = []
+
+    def queue(clock: Clock, most: float) -> None:
+        admitted.append(most)
+        if len(admitted) > 1:
+            clock.now += most
+            raise ModelError("No place became free.", "not_admitted")
+
+    run = play(LOOK, SOLVED, queue=queue)
+    assert run.result["ended"] == "time_limit"
+    assert run.result["error"] == "No place became free."
+    assert run.result["command_results"]
+    assert len(run.model.asked) == 1
 
 
 def test_a_model_that_cannot_be_asked_ends_it_with_its_sentence_and_the_evidence() -> None:

@@ -46,6 +46,45 @@ def test_a_second_diagnosis_waits_for_the_first(tmp_path: Path) -> None:
     thread.join()
 
 
+def test_a_lease_keeps_others_out_and_lets_its_own_diagnosis_in(tmp_path: Path) -> None:
+    path, nobody = tmp_path / "lock", threading.Event()
+    with lock.exclusive(0, {"issue": "slow disk"}, nobody, path, diagnosis="one") as hold:
+        hold.lease("one", 60, {"issue": "slow disk"})
+    other = lock.exclusive(0, {"issue": "other"}, nobody, path, diagnosis="two")
+    with pytest.raises(lock.Busy, match=r"'slow disk', led from a controller .*; if nothing .* free in (60|59) s"):
+        other.__enter__()
+    host_led = lock.exclusive(0, {"issue": "other"}, nobody, path)
+    with pytest.raises(lock.Busy):
+        host_led.__enter__()
+    with lock.exclusive(0, {"issue": "slow disk"}, nobody, path, diagnosis="one") as hold:
+        hold.lease("one", 60, {"issue": "slow disk"})
+    lock.release("two", path)  # not its own
+    with pytest.raises(lock.Busy):
+        lock.exclusive(0, {"issue": "other"}, nobody, path).__enter__()
+    lock.release("one", path)
+    with lock.exclusive(0, {"issue": "other"}, nobody, path):
+        pass
+
+
+def test_a_lease_ends_by_itself_and_one_that_says_too_much_is_not_believed(tmp_path: Path) -> None:
+    path, nobody = tmp_path / "lock", threading.Event()
+    with lock.exclusive(0, {"issue": "a"}, nobody, path, diagnosis="one") as hold:
+        hold.lease("one", 1.0, {"issue": "a"})
+    with lock.exclusive(20, {"issue": "b"}, nobody, path, diagnosis="two") as hold:
+        hold.lease("two", 2 * lock.LONGEST_LEASE, {"issue": "b"})
+    with lock.exclusive(0, {"issue": "c"}, nobody, path):
+        pass
+
+
+def test_the_process_of_a_round_is_known_while_it_runs_alone(tmp_path: Path) -> None:
+    path, nobody = tmp_path / "lock", threading.Event()
+    assert lock.running("one", path) is None
+    with lock.exclusive(0, {"issue": "a"}, nobody, path, diagnosis="one"):
+        assert lock.running("one", path) == os.getpid()
+        assert lock.running("two", path) is None
+    assert lock.running("one", path) is None
+
+
 def test_a_record_is_whole_and_for_its_owner_only_and_the_oldest_go(tmp_path: Path) -> None:
     folder = tmp_path / "records"
     for number in range(55):

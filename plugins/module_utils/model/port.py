@@ -31,7 +31,7 @@ class ModelError(Exception):
     """No answer could be had; the message is a sentence for the operator and never holds the key.
 
     kind: ``timeout``, ``unreachable``, ``refused`` (4xx), ``failed`` (5xx, 429 to the end), ``not_the_protocol``
-    (redirect, HTML, no choices …).
+    (redirect, HTML, no choices …), ``not_admitted`` (not even asked: others of the run were, all the time).
     """
 
     def __init__(self, message: str, kind: str) -> None:

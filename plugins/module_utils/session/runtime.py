@@ -19,21 +19,23 @@ RUNTIME_PYTHON = Path("/opt/nannyapi/diagnostics/venv/bin/python")
 _MAX_ARGUMENTS = 56 * 1024
 
 
-def _lacks_libraries() -> bool:
-    if any(importlib.util.find_spec(name) is None for name in ("pydantic", "bashlex", "httpx")):
+def _lacks_libraries(asks_model: bool) -> bool:
+    wanted = ("pydantic", "bashlex", "httpx") if asks_model else ("bashlex",)
+    if any(importlib.util.find_spec(name) is None for name in wanted):
         return True
     if all(importlib.util.find_spec(name) is None for name in ("seccomp", "pyseccomp")):
         return True
     # Distributions still ship pydantic 1, which the protocol cannot use.
-    return importlib.metadata.version("pydantic").startswith("1.")
+    return asks_model and importlib.metadata.version("pydantic").startswith("1.")
 
 
-def respawn_where_libraries_are(parameters: dict[str, Any]) -> None:
+def respawn_where_libraries_are(parameters: dict[str, Any], asks_model: bool = True) -> None:
     """Starts the module anew under the runtime's Python where libraries of a diagnosis are missing.
 
-    Does not return if it does so. `parameters`: the module's arguments, for their size.
+    Does not return if it does so. `parameters`: the module's arguments, for their size. `asks_model`: whether the
+    libraries for the protocol and for requests are wanted too.
     """
-    if has_respawned() or not os.access(RUNTIME_PYTHON, os.X_OK) or not _lacks_libraries():
+    if has_respawned() or not os.access(RUNTIME_PYTHON, os.X_OK) or not _lacks_libraries(asks_model):
         return
     if len(json.dumps(parameters, default=str)) > _MAX_ARGUMENTS:
         return
