@@ -10,11 +10,12 @@ what stands around it is one wherever it stands.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Optional
 
 from .formats import PGPASS, SHAPES
 from .identities import Identities
+from .memory import Memory
 from .names import is_secret, named_secrets
 from .private_keys import private_keys
 
@@ -31,14 +32,34 @@ _KEPT = frozenset(("id", "program_name", "type", "target", "event_type"))
 
 
 class Redactor:
-    """`also`: what else to redact, of identities.CHOICES."""
+    """`also`: what else to redact, of identities.CHOICES.
 
-    def __init__(self, also: Collection[str] = ()) -> None:
+    `memory` and `known` are what `remembered` and `identities` gave before: for what was redacted in an earlier run of
+    the same diagnosis, the same placeholders are used.
+    """
+
+    def __init__(
+        self, also: Collection[str] = (), memory: Optional[Memory] = None, known: Optional[Mapping[str, str]] = None
+    ) -> None:
         self._identities = Identities(also) if also else None
-        self._placeholders: dict[str, str] = {}
+        self._memory = memory or Memory()
+        self._kept = self._memory.copy()
+        self._placeholders: dict[str, str] = {value: shown for shown, value in (known or {}).items()}
+        self._noted = set(self._placeholders)
         self._counts: dict[str, int] = {}
+        for shown in [*self._placeholders.values(), *self._memory.shown]:
+            self._counts[_kind(shown)] = max(self._counts.get(_kind(shown), 0), _number(shown))
         self._looked_for: dict[str, str] = {}
         self._lock = threading.RLock()
+
+    def remembered(self) -> Memory:
+        """What is needed to redact the same in a later run, without the secrets themselves."""
+        with self._lock:
+            for secret, shown in self._placeholders.items():
+                if secret not in self._noted and _kind(shown) not in _RESTORABLE:
+                    self._kept.remember(secret, shown, secret in self._looked_for)
+            self._noted.update(self._placeholders)
+            return self._kept
 
     @property
     def counts(self) -> dict[str, int]:
@@ -143,6 +164,7 @@ class Redactor:
             while at >= 0:
                 everywhere.append((at, at + len(secret), "secret", None))
                 at = text.find(secret, at + len(secret))
+        everywhere += [(start, end, "secret", None) for start, end in self._memory.places(text)]
         if not everywhere:
             return text
         parts, done = [], 0
@@ -152,16 +174,19 @@ class Redactor:
         return "".join([*parts, text[done:]])
 
     def _placeholder(self, secret: str, kind: str) -> str:
-        known = self._placeholders.get(secret)
+        known = self._placeholders.get(secret) or self._memory.placeholder(secret)
         if known:
-            return known
+            return self._placeholders.setdefault(secret, known)
         if len(self._placeholders) >= _MOST_REMEMBERED:
             return f"[redacted:{kind}:other]"
         self._counts[kind] = self._counts.get(kind, 0) + 1
         shown = self._placeholders[secret] = f"[redacted:{kind}:{self._counts[kind]}]"
-        if kind not in _RESTORABLE and len(self._looked_for) < _MOST_LOOKED_FOR and _telling(secret):
+        if kind not in _RESTORABLE and self._may_look_for(secret):
             self._looked_for[secret] = shown
         return shown
+
+    def _may_look_for(self, secret: str) -> bool:
+        return len(self._looked_for) + self._memory.looking_for < _MOST_LOOKED_FOR and _telling(secret)
 
 
 def _secrets(text: str) -> Iterator[Span]:
@@ -220,3 +245,8 @@ def _telling(secret: str) -> bool:
 
 def _kind(placeholder: str) -> str:
     return placeholder.split(":")[1]
+
+
+def _number(placeholder: str) -> int:
+    number = placeholder.rpartition(":")[2].rstrip("]")
+    return int(number) if number.isdecimal() else 0
