@@ -24,6 +24,7 @@ from .ebpf.tracer import TraceLimits, Tracer
 from .evidence.collector import Collector, Progress
 from .evidence.system import system_information
 from .redaction.redactor import Redactor
+from .session.actions import ActionLog
 from .session.ending import Ending
 
 
@@ -43,7 +44,9 @@ class CollectOptions:
 class Host(contextlib.AbstractContextManager["Host"]):
     """This host, for one diagnosis. Raises PolicyError where the site's rules cannot be read."""
 
-    def __init__(self, options: CollectOptions, redactor: Redactor, ending: Ending, progress: Progress) -> None:
+    def __init__(
+        self, options: CollectOptions, redactor: Redactor, ending: Ending, progress: Progress, actions: ActionLog
+    ) -> None:
         self._redactor = redactor
         self._ending = ending
         policy = Policy.for_host()
@@ -63,6 +66,7 @@ class Host(contextlib.AbstractContextManager["Host"]):
             progress=progress,
             fence=self._fence,
             redactor=redactor,
+            actions=actions,
         )
 
     def __exit__(self, *exception: object) -> None:

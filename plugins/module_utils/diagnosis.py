@@ -9,6 +9,8 @@ Wires the rooms together: the settings name the model, the collector answers it,
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -17,6 +19,7 @@ from typing import Any, Optional, Protocol
 
 from . import deps
 from .collecting import CollectOptions, Host
+from .commands.policy import SITE_FILE
 from .ebpf.bundle import Bundle
 from .ebpf.capability import survey
 from .ebpf.programs import NEEDED
@@ -28,8 +31,12 @@ from .model.factory import make_model
 from .model.port import Answer, Model
 from .model.settings import Layer, Settings, resolve
 from .redaction.redactor import Redactor
+from .requests_on_record import OfflineOnRecord, RequestsOnRecord, endpoint_host
 from .session import lock, record
+from .session.actions import ActionLog
+from .session.asker import who_asked
 from .session.ending import Ending
+from .session.progress import ProgressFile
 
 MAX_ISSUE = 4000
 # Characters of evidence in a result, and in facts, which the controller keeps for every host to the end of the run.
@@ -55,7 +62,9 @@ class Options:
     compiler: str = NEEDED
     unsandboxed_commands: bool = False
     tokens: int = 0
+    unrecorded_actions: bool = False
     redact: tuple[str, ...] = ()
+    asked_by: dict[str, Any] = field(default_factory=dict)
     parameters: Layer = field(default_factory=Layer)
     environment: Layer = field(default_factory=Layer)
 
@@ -125,18 +134,57 @@ def run(options: Options, ending: Ending, progress: Progress) -> dict[str, Any]:
     """Diagnoses, and gives the result with `record`, the path of the full record.
 
     Raises DiagnosisError, and what the rooms raise before anything was asked: SettingsError, MissingLibrary, Busy,
-    Stopped, EbpfError, OSError.
+    Stopped, Unrecorded, EbpfError, OSError.
     """
     issue = check_issue(options.issue)
     check_limits(options)
     deps.require("pydantic")
     settings = settings_of(options)
-    model = _WatchedModel(make_model(settings), ending)
-    progress({"stage": "waiting", "text": "waiting for the host's lock"})
-    with lock.exclusive(options.lock_timeout, {"issue": issue}, ending.event):
-        progress({"stage": "surveying", "text": "looking at what this host is and can do"})
-        with Host(_collecting(options), Redactor(options.redact), ending, progress) as host:
-            return lead(issue, Lead(record.new_id(), limits(options)), model, host, progress)
+    redactor = Redactor(options.redact)
+    actions = ActionLog(record.new_id(), redact=redactor.value, required=not options.unrecorded_actions)
+    model = _WatchedModel(_model(settings, actions), ending)
+    about = {"issue": issue, "model": settings.model, "endpoint_host": endpoint_host(settings)}
+    with actions.recorded(who_asked(options.asked_by), about, _telling(options)) as outcome:
+        progress({"stage": "waiting", "text": "waiting for the host's lock"})
+        with lock.exclusive(options.lock_timeout, {"issue": issue}, ending.event):
+            progress({"stage": "surveying", "text": "looking at what this host is and can do"})
+            with Host(_collecting(options), redactor, ending, progress, actions) as host:
+                try:
+                    result = lead(issue, Lead(actions.identifier, limits(options)), model, host, progress)
+                except DiagnosisError as error:
+                    if error.result:
+                        _on_record(error.result, actions, outcome, progress)
+                    raise
+        _on_record(result, actions, outcome, progress)
+    return result
+
+
+def _model(settings: Settings, actions: ActionLog) -> Model:
+    account = RequestsOnRecord(settings, actions)
+    model = make_model(settings, account)
+    return model if endpoint_host(settings) else OfflineOnRecord(model, account)
+
+
+def _telling(options: Options) -> dict[str, Any]:
+    """The options that say what a run may do, for the log of actions."""
+    names = (*_RANGES, "unsandboxed_commands", "unrecorded_actions", "redact")
+    policy = SITE_FILE if os.path.lexists(SITE_FILE) else "built-in"
+    return {**{name: getattr(options, name) for name in names}, "command_policy": policy}
+
+
+def _on_record(result: dict[str, Any], actions: ActionLog, outcome: dict[str, Any], progress: Progress) -> None:
+    """Puts into `result` where it is on record what was done, and into `outcome` what the end there says of it."""
+    result["action_log"] = actions.describe()
+    outcome.update(
+        ended=result["ended"],
+        error=result["error"],
+        resolution=result["resolution"] is not None,
+        rounds=len(result["rounds"]),
+        redacted=result["redacted"],
+        record=result["record"],
+        bytes_returned=len(json.dumps({**result, **facts(result)}, default=str)),
+        bytes_of_progress=progress.written if isinstance(progress, ProgressFile) else 0,
+    )
 
 
 class Site(Protocol):

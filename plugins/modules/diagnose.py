@@ -20,6 +20,8 @@ description:
     resolution is ever executed.
   - Only one diagnosis runs on a host at a time. Another one waits for it.
   - The complete record of a diagnosis stays on the host, readable by root alone. Results are bounded in size.
+  - What is done on a host and what leaves it is written to C(/var/log/nannyapi/diagnostics.jsonl) there, and to its
+    journal, before it is done.
 author:
   - NannyAPI contributors (@nannyapi)
 extends_documentation_fragment:
@@ -141,6 +143,19 @@ options:
     description:
       - Set by the action plugin. The eBPF programs.
     type: str
+  unrecorded_actions:
+    description:
+      - Go on where an action can be put on record neither in C(/var/log/nannyapi/diagnostics.jsonl) nor in the host's
+        journal. Without it, a diagnosis that cannot be put on record does not begin, and where that becomes impossible
+        meanwhile, nothing more is run, attached or sent.
+      - The result says it in RV(action_log).
+    type: bool
+    default: false
+  _asked_by:
+    description:
+      - Set by the action plugin. On whose behalf the controller runs, for the log of actions.
+    type: dict
+    default: {}
   _progress:
     description:
       - Set by the action plugin. Where to write what is being done.
@@ -356,6 +371,19 @@ record:
   returned: when a diagnosis was made
   type: str
   sample: /var/lib/nannyapi/diagnostics/20260131T020304Z-1f2e3d4c.json
+action_log:
+  description:
+    - Where on the host it is on record what was done. See C(docs/record.md) of the collection.
+    - C(file) is null, or C(journal) false, where not all lines are there. C(unrecorded) lines are in neither, for the
+      reason in C(problem).
+  returned: when a diagnosis was made
+  type: dict
+  sample:
+    file: /var/log/nannyapi/diagnostics.jsonl
+    journal: true
+    lines: 31
+    unrecorded: 0
+    problem:
 ansible_facts:
   description:
     - The same as facts of the host. There is less of the evidence, so that a controller can keep the facts of many
@@ -410,6 +438,7 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.erro
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.diagnosis_arguments import ARGUMENTS, options_of
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors import EbpfError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.settings import SettingsError
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.actions import Unrecorded
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.ending import Ending, Stopped
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.lock import Busy
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.progress import ProgressFile
@@ -424,6 +453,7 @@ PROBLEMS = (
     OSError,
     SettingsError,
     Stopped,
+    Unrecorded,
 )
 
 

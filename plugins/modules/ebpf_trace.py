@@ -129,6 +129,11 @@ options:
       - Where more is taken for a second or two, the costliest program is thinned. It goes on to count and keeps nothing
         else. Where that is still too much, it is detached. Its result says so.
     type: float
+  _asked_by:
+    description:
+      - Set by the action plugin. On whose behalf the controller runs, for the log of actions.
+    type: dict
+    default: {}
   _bpf:
     description:
       - Set by the action plugin. The eBPF programs.
@@ -350,6 +355,24 @@ ebpf_results:
       description: Why the program was not traced, and what would work instead.
       type: str
       returned: failure
+trace_id:
+  description: Names the trace in the log of actions.
+  returned: when something was traced
+  type: str
+  sample: 20260131T020304Z-1f2e3d4c
+action_log:
+  description:
+    - Where on the host it is on record what was traced. See C(docs/record.md) of the collection.
+    - C(file) is null, or C(journal) false, where not all lines are there. C(unrecorded) lines are in neither, for the
+      reason in C(problem). A trace is made all the same.
+  returned: when something was traced
+  type: dict
+  sample:
+    file: /var/log/nannyapi/diagnostics.jsonl
+    journal: true
+    lines: 4
+    unrecorded: 0
+    problem:
 would_trace:
   description: What would be traced.
   returned: in check mode
@@ -358,6 +381,7 @@ would_trace:
   sample: [tracepoint syscalls/sys_enter_openat for 5 s]
 """
 
+import json
 import os
 
 from ansible.module_utils.basic import AnsibleModule
@@ -367,8 +391,11 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors i
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.own_tree import connection_root
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.programs import Programs
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import TraceLimits, Tracer
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.actions import TRACE, ActionLog
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.asker import who_asked
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.ending import Ending, Stopped
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.progress import ProgressFile
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.record import new_id
 
 MAX_PROGRAMS = 16
 FILTERS = {
@@ -399,6 +426,7 @@ def main() -> None:
             "max_events": {"type": "int", "default": 50},
             "max_cpu_share": {"type": "float"},
             "compiler": {"type": "str", "choices": ["needed", "always", "never"], "default": "needed"},
+            "_asked_by": {"type": "dict", "default": {}},
             "_bpf": {"type": "str", "no_log": True},
             "_progress": {"type": "str"},
         },
@@ -430,12 +458,25 @@ def trace(module: AnsibleModule, ending: Ending) -> None:
     if module.check_mode:
         would = [f"{program['type']} {program['target']} for {program['duration']:g} s" for program in programs]
         module.exit_json(changed=False, would_trace=would)
-    results = tracer.run(programs, ProgressFile(module.params["_progress"]))
-    errors = [result["error"] for result in results.values() if "error" in result]
-    ending.check()
+    # What is traced is what the playbook says, so that a host where it cannot be put on record is traced all the same.
+    actions = ActionLog(new_id(), kind=TRACE, required=False)
+    about = {"programs": [f"{program['type']} {program['target']}" for program in programs]}
+    options = {name: module.params[name] for name in ("max_events", "max_cpu_share", "compiler")}
+    with actions.recorded(who_asked(module.params["_asked_by"]), about, options) as outcome:
+        for program in programs:
+            actions.program_started(program)
+        results = tracer.run(programs, ProgressFile(module.params["_progress"]))
+        for key, result in results.items():
+            actions.program_ended(key, result)
+        ending.check()
+        errors = [result["error"] for result in results.values() if "error" in result]
+        found = {"ebpf_results": results, "trace_id": actions.identifier, "action_log": actions.describe()}
+        outcome.update(bytes_returned=len(json.dumps(found, default=str)))
+        if errors:
+            outcome.update(ended="failed", error=" ".join(dict.fromkeys(errors)))
     if errors:
-        module.fail_json(msg=" ".join(dict.fromkeys(errors)), ebpf_results=results)
-    module.exit_json(changed=False, ebpf_results=results)
+        module.fail_json(msg=outcome["error"], **found)
+    module.exit_json(changed=False, **found)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from ansible.utils.display import Display
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors import EbpfError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.programs import NEEDED
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils import follower, programs
+from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.asked_by import asked_by
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.report.text import one_line
 
 _SHOWN = ("round_started", "command_done", "trace_running", "program_done", "repair", "last_chance", "model_asked")
@@ -45,6 +46,7 @@ class TracingAction(ActionBase):
         choice = str(self._task.args.get("compiler", NEEDED))
         try:
             arguments = {**self._task.args, **self.additions(), "_bpf": programs.packed(choice)}
+            arguments["_asked_by"] = asked_by(task_vars)
         except EbpfError as error:
             raise AnsibleActionFail(str(error)) from error
         in_background = self._task.async_val and not self._connection.has_native_async

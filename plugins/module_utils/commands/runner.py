@@ -11,10 +11,12 @@ import threading
 import time
 from typing import Any, Callable
 
+from .errors import Refused
 from .execute import Limits, LineExecutor, Outcome
 from .fence import NoFence, choose
 from .launch import Fence
 from .policy import Policy
+from .verdict import Verdict
 
 Result = dict[str, Any]
 
@@ -31,6 +33,7 @@ def run_commands(
     cancelled: Callable[[], bool] = lambda: False,
     on_done: Callable[[Result], None] | None = None,
     fence: Fence | NoFence | None = None,
+    on_allowed: Callable[[Result, Verdict], None] | None = None,
 ) -> list[Result]:
     """The protocol's command results, in the order of `commands` (`{"id", "command", …}` each).
 
@@ -38,12 +41,14 @@ def run_commands(
 
     `parallel` commands run at a time, each within `limits`. `cancelled` is polled at least five times a second; once
     it is true every process that was started here is ended. `on_done` is called in the caller's thread. A refused
-    command has `refused`, `reason` and `exit_code` None. Never raises for what a command is or does.
+    command has `refused`, `reason` and `exit_code` None. `on_allowed` is called right before a command is run, in a
+    thread of the command's own, with a result that is still empty; it raises Refused, and the command is not run.
+    Never raises for what a command is or does.
     """
     if fence is not None:
-        return _Round(commands, policy, limits, cancelled, on_done, fence).run(parallel)
+        return _Round(commands, policy, limits, cancelled, on_done, fence, on_allowed).run(parallel)
     with contextlib.closing(choose(policy.secret_patterns, unsandboxed=False)) as found:
-        return _Round(commands, policy, limits, cancelled, on_done, found).run(parallel)
+        return _Round(commands, policy, limits, cancelled, on_done, found, on_allowed).run(parallel)
 
 
 class _Round:
@@ -55,6 +60,7 @@ class _Round:
         cancelled: Callable[[], bool],
         on_done: Callable[[Result], None] | None,
         fence: Fence | NoFence,
+        on_allowed: Callable[[Result, Verdict], None] | None,
     ) -> None:
         self.commands = commands
         self.fence = fence
@@ -62,6 +68,7 @@ class _Round:
         self.limits = limits
         self.cancelled = cancelled
         self.on_done = on_done
+        self.on_allowed = on_allowed
         self.results: list[Result | None] = [None] * len(commands)
         self.done: queue.SimpleQueue[tuple[int, Result]] = queue.SimpleQueue()
         self.started: dict[int, float] = {}
@@ -118,6 +125,11 @@ class _Round:
             return {**self._empty(index), "refused": True, "reason": verdict.reason}
         if isinstance(self.fence, NoFence):
             return {**self._empty(index), "refused": True, "reason": self.fence.reason}
+        if self.on_allowed is not None:
+            try:
+                self.on_allowed(self._empty(index), verdict)
+            except Refused as error:
+                return {**self._empty(index), "refused": True, "reason": str(error)}
         outcome = LineExecutor(self.limits, self.cancelled, self.fence, self.policy.paths.may_read).run(
             verdict.pipelines
         )

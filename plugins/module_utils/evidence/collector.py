@@ -16,12 +16,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Optional, Union
 
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.errors import Refused
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.fence import NoFence
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.launch import Fence
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.policy import Policy
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.runner import Limits, run_commands
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.sandbox import Sandbox
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.verdict import Verdict
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import Tracer
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.redaction.redactor import Redactor
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.actions import ActionLog, Unrecorded
 
 from .outputs import raw_limit, redacted_results
 
@@ -42,14 +46,17 @@ class Collector:
         progress: Optional[Progress] = None,
         fence: Optional[Union[Fence, NoFence]] = None,
         redactor: Optional[Redactor] = None,
+        actions: Optional[ActionLog] = None,
     ) -> None:
         """`stop`: set it, and commands are ended and traces detached at once.
 
         `fence`: what commands run in; without one, in this host's sandbox. `redactor`: the diagnosis's own, where
-        something else is redacted with it.
+        something else is redacted with it. `actions`: where to put on record what is done, before it is done.
         """
         self._redactor = redactor or Redactor()
         self._fence = fence
+        self._actions = actions
+        self._unrecorded: set[str] = set()
         self._tracer = tracer
         self._policy = policy
         self._limits = limits
@@ -68,12 +75,53 @@ class Collector:
             running = pool.submit(self._run, commands, deadline)
             try:
                 # In this thread, for signals reach no other one, and one that ends the trace must be heard at once.
-                traced = self._tracer.run(programs, self._progress) if programs else {}
+                traced = self._trace(programs) if programs else {}
             except BaseException:
                 self._stop.set()
                 raise
             ran = running.result()
         return redacted_results(self._redactor, ran, traced, self._limits.output_bytes)
+
+    def _trace(self, programs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        if self._actions is None:
+            return self._tracer.run(programs, self._progress)
+        announced, unrecorded = self._announced(programs, self._actions)
+        traced = self._tracer.run(announced, self._progress) if announced else {}
+        for key, result in traced.items():
+            self._actions.program_ended(key, result)
+        return {**traced, **unrecorded}
+
+    @staticmethod
+    def _announced(
+        programs: list[dict[str, Any]], actions: ActionLog
+    ) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+        """The programs that are on record, and for the others, which must not be attached, results that say so."""
+        announced: list[dict[str, Any]] = []
+        unrecorded: dict[str, dict[str, Any]] = {}
+        for program in programs:
+            try:
+                actions.program_started(program)
+                announced.append(program)
+            except Unrecorded as error:
+                key = f"{program.get('name')}_{int(time.time())}_{len(unrecorded) + 1}_unrecorded"
+                unrecorded[key] = _not_traced(program, str(error))
+        return announced, unrecorded
+
+    def _allowed(self, result: dict[str, Any], verdict: Verdict) -> None:
+        if self._actions is None:
+            return
+        sandbox = str(self._fence.describe()["name"]) if self._fence else Sandbox.name
+        try:
+            self._actions.command_started(result["id"], result["command"], _judged(verdict), sandbox)
+        except Unrecorded as error:
+            self._unrecorded.add(result["id"])
+            raise Refused(str(error)) from None
+
+    def _refused_by(self, result: dict[str, Any]) -> str:
+        if result["id"] in self._unrecorded:
+            return "record"
+        unfenced = isinstance(self._fence, NoFence) and result.get("reason") == self._fence.reason
+        return "sandbox" if unfenced else "policy"
 
     def _progress(self, event: dict[str, Any]) -> None:
         self._told(self._redactor.value(event))
@@ -93,8 +141,39 @@ class Collector:
             cancelled=cancelled,
             on_done=self._done,
             fence=self._fence,
+            on_allowed=self._allowed,
         )
 
     def _done(self, result: dict[str, Any]) -> None:
+        if self._actions:
+            self._actions.command_done(result, self._refused_by(result))
         how = "refused" if result.get("refused") else f"exit {result.get('exit_code')}"
         self._progress({"stage": "command_done", "text": f"{result.get('command', '')} ({how})"})
+
+
+def _judged(verdict: Verdict) -> list[dict[str, Any]]:
+    """Each simple command's program, with what its rule grants to this use of it."""
+    found = []
+    for command in verdict.commands():
+        grants = command.grants
+        granted = {
+            "capabilities": sorted(grants.capabilities),
+            "network": sorted(grants.network),
+            "dbus": list(grants.dbus),
+            "reads": list(grants.reads),
+        }
+        found.append({"program": command.arguments[0], **{name: each for name, each in granted.items() if each}})
+    return found
+
+
+def _not_traced(program: dict[str, Any], error: str) -> dict[str, Any]:
+    return {
+        "program_name": str(program.get("name") or program.get("target")),
+        "event_count": 0,
+        "events": [],
+        "summary": f"Nothing is known: {error}",
+        "type": program.get("type"),
+        "target": program.get("target"),
+        "started": time.time_ns(),
+        "error": error,
+    }

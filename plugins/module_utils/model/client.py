@@ -18,6 +18,7 @@ from .. import deps
 from ..json_text import without_surrogates
 from . import explanations
 from .answers import NotAnAnswer, read_answer
+from .exchange import Account, Exchange, NoAccount, size_of
 from .port import Answer, ModelError
 from .prompt import SYSTEM_PROMPT
 from .settings import SettingsError
@@ -56,6 +57,7 @@ class ChatClient:
         url: str,
         api_key: Optional[str] = None,
         *,
+        account: Optional[Account] = None,
         transport: Optional[httpx.BaseTransport] = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -65,6 +67,7 @@ class ChatClient:
         self.name = model
         self._url = url
         self._key = api_key
+        self._account = account or NoAccount()
         self._episode_id: Optional[str] = None
         self._sleep, self._clock, self._jitter = sleep, clock, jitter
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "nannyapi.diagnostics"}
@@ -88,7 +91,7 @@ class ChatClient:
         body = self._body(messages)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                answer = self._try(body, deadline, timeout)
+                answer = self._try(body, deadline, timeout, attempt)
             except _Again as again:
                 pause = self._pause(attempt, again.retry_after)
                 if attempt == _ATTEMPTS or pause is None or self._clock() + pause >= deadline:
@@ -107,24 +110,45 @@ class ChatClient:
             body["tensorzero::episode_id"] = self._episode_id
         return without_surrogates(json.dumps(body, ensure_ascii=False)).encode()
 
-    def _try(self, body: bytes, deadline: float, timeout: float) -> Answer:
+    def _try(self, body: bytes, deadline: float, timeout: float, attempt: int) -> Answer:
         """One request; raises _Again where another may succeed."""
+        request = self._request(body, deadline)
+        exchange = Exchange(bytes_sent=size_of(request), attempt=attempt)
+        self._account.sending(exchange)
+        try:
+            answer = self._sent(request, exchange, deadline, timeout)
+            exchange.prompt_tokens, exchange.completion_tokens = answer.prompt_tokens, answer.completion_tokens
+            return answer
+        except (_Again, ModelError) as error:
+            exchange.error = self._error(error.message, error.kind).message
+            raise
+        finally:
+            self._account.done(exchange)
+
+    def _request(self, body: bytes, deadline: float) -> httpx.Request:
         left = max(0.1, deadline - self._clock())
         limits = httpx.Timeout(left, connect=min(left, _CONNECT_SECONDS))
-        request = self._http.build_request(
+        return self._http.build_request(
             "POST", self._url, content=body, headers={"Content-Type": "application/json"}, timeout=limits
         )
+
+    def _sent(self, request: httpx.Request, exchange: Exchange, deadline: float, timeout: float) -> Answer:
         try:
             response = self._http.send(request, stream=True)
+            exchange.status = response.status_code
             try:
-                content = self._read(response, deadline)
+                content = self._read(response, exchange, deadline)
             finally:
                 response.close()
         except httpx.TimeoutException as error:
+            if isinstance(error, httpx.ConnectTimeout):
+                exchange.bytes_sent = 0
             if self._clock() >= deadline - _NEARLY:
                 raise self._error(explanations.timed_out(self._url, timeout), "timeout") from None
             raise _Again(explanations.unreachable(self._url, error), "unreachable") from None
         except httpx.TransportError as error:
+            if isinstance(error, httpx.ConnectError):
+                exchange.bytes_sent = 0
             message = explanations.unreachable(self._url, error)
             if explanations.is_tls_problem(error):
                 raise self._error(message, "unreachable") from None
@@ -133,13 +157,14 @@ class ChatClient:
             raise self._error(explanations.unreadable(self._url, error), "not_the_protocol") from None
         return self._answer(response, content)
 
-    def _read(self, response: httpx.Response, deadline: float) -> bytes:
+    def _read(self, response: httpx.Response, exchange: Exchange, deadline: float) -> bytes:
         # The time a read may take is looked up when the body is begun, in the same dictionary.
         limits = response.request.extensions.get("timeout", {})
         limits["read"] = max(0.1, min(deadline - self._clock(), _SILENCE_SECONDS))
         content = bytearray()
         for chunk in response.iter_bytes():
             content += chunk
+            exchange.bytes_received = len(content)
             if len(content) > LARGEST_RESPONSE:
                 raise self._error(explanations.too_large(self._url, LARGEST_RESPONSE), "not_the_protocol")
             if self._clock() >= deadline:

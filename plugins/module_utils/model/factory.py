@@ -4,12 +4,18 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
+from .exchange import Account
 from .port import Model
 from .settings import OFFLINE, Settings
 
 
-def make_model(settings: Settings) -> Model:
-    """The model behind the port; raises MissingLibrary (of deps.py) and SettingsError."""
+def make_model(settings: Settings, account: Optional[Account] = None) -> Model:
+    """The model behind the port; raises MissingLibrary (of deps.py) and SettingsError.
+
+    `account`: who is told of each request that leaves for a server.
+    """
     # Imported here, so that who asks the one does not need the libraries of the other.
     if settings.model == OFFLINE or settings.url is None:
         from .offline.diagnostician import OfflineModel
@@ -17,4 +23,4 @@ def make_model(settings: Settings) -> Model:
         return OfflineModel()
     from .client import ChatClient
 
-    return ChatClient(settings.model, settings.url, settings.api_key)
+    return ChatClient(settings.model, settings.url, settings.api_key, account=account)

@@ -31,7 +31,8 @@ class ModelError(Exception):
     """No answer could be had; the message is a sentence for the operator and never holds the key.
 
     kind: ``timeout``, ``unreachable``, ``refused`` (4xx), ``failed`` (5xx, 429 to the end), ``not_the_protocol``
-    (redirect, HTML, no choices …), ``not_admitted`` (not even asked: others of the run were, all the time).
+    (redirect, HTML, no choices …), ``not_admitted`` (not even asked: others of the run were, all the time),
+    ``unrecorded`` (not asked, as that could not be put on record).
     """
 
     def __init__(self, message: str, kind: str) -> None:

@@ -26,6 +26,7 @@ class ProgressFile:
         """`path`: a file to be, in a folder that only the connection's user may enter, or None."""
         self._fd: Optional[int] = None
         self._lines = 0
+        self.written = 0  # bytes
         if path:
             try:
                 self._fd = os.open(path, _MADE_HERE, 0o644)
@@ -40,6 +41,6 @@ class ProgressFile:
         self._lines += 1
         line = json.dumps({"at": time.time(), **event}, default=str) + "\n"
         try:
-            os.write(self._fd, line.encode("utf-8", "replace"))
+            self.written += os.write(self._fd, line.encode("utf-8", "replace"))
         except OSError:
             self._fd = None

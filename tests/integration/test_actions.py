@@ -1,0 +1,350 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The log of actions beside what really happened: results, bytes on the wire, signals, a disk that is full."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kernel_state import await_true, loaded_programs
+
+from playbooks import Ansible
+
+LOG = Path("/var/log/nannyapi/diagnostics.jsonl")
+LOCK = Path("/run/nannyapi-diagnostics.lock")
+ISSUE = "files cannot be opened"
+SHORT = {"issue": ISSUE, "model": "offline", "rounds": 1, "trace_seconds": 1}
+OPENS: dict[str, Any] = {"name": "opens", "target": "syscalls/sys_enter_openat", "duration": 1}
+
+
+def lines_of(identifier: str) -> list[dict[str, Any]]:
+    """The lines of one run, in the newest file and the one before it."""
+    found = []
+    for path in (LOG.with_name(f"{LOG.name}.1"), LOG):
+        if path.exists():
+            found += [json.loads(line) for line in path.read_text().splitlines()]
+    return [line for line in found if line["diagnosis_id"] == identifier]
+
+
+def since(sizes: int) -> list[dict[str, Any]]:
+    """The lines behind so many bytes of the file."""
+    with LOG.open("rb") as file:
+        file.seek(sizes)
+        return [json.loads(line) for line in file.read().splitlines()]
+
+
+def size() -> int:
+    return LOG.stat().st_size if LOG.exists() else 0
+
+
+def of(lines: list[dict[str, Any]], action: str) -> list[dict[str, Any]]:
+    return [line for line in lines if line["action"] == action]
+
+
+def under(mounts: str) -> tuple[str, ...]:
+    """A command that runs another one where something is mounted over what this host has."""
+    return ("unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sh")
+
+
+def test_every_command_and_program_of_a_result_has_its_lines_with_the_same_figures(ansible: Ansible) -> None:
+    result = ansible.module("diagnose", SHORT)
+    lines = lines_of(result["diagnosis_id"])
+    assert [line["sequence"] for line in lines] == list(range(1, len(lines) + 1))
+    assert lines[0]["action"] == "diagnosis_started"
+    assert (lines[0]["issue"], lines[0]["model"], lines[0]["options"]["rounds"]) == (ISSUE, "offline", 1)
+    assert lines[0]["asked_by"]["uid"] == 0
+    assert lines[0]["asked_by"]["controller"]["host"] == os.uname().nodename
+    began = {line["id"]: line for line in of(lines, "command_started")}
+    ended = {line["id"]: line for line in of(lines, "command_ended")}
+    assert sorted(ended) == sorted(each["id"] for each in result["command_results"])
+    for each in result["command_results"]:
+        assert began[each["id"]]["command"] == ended[each["id"]]["command"] == each["command"]
+        assert began[each["id"]]["sandbox"] == "bubblewrap"
+        assert began[each["id"]]["sequence"] < ended[each["id"]]["sequence"]
+        assert ended[each["id"]]["exit_code"] == each["exit_code"]
+        assert ended[each["id"]]["duration_s"] == each["duration_s"]
+        assert ended[each["id"]]["capabilities"] == each.get("granted", {})
+    names = ("type", "target", "attached_to", "filters", "duration_s", "event_count", "missed", "own_events")
+    programs = {line["key"]: line for line in of(lines, "program_ended")}
+    assert programs.keys() == result["ebpf_results"].keys()
+    for key, traced in result["ebpf_results"].items():
+        assert {name: programs[key][name] for name in names} == {name: traced[name] for name in names}
+    assert sorted(line["target"] for line in of(lines, "program_started")) == sorted(
+        traced["target"] for traced in result["ebpf_results"].values()
+    )
+    end = lines[-1]
+    assert (end["action"], end["ended"], end["resolution"]) == ("diagnosis_ended", result["ended"], True)
+    assert (end["commands"], end["programs"]) == (len(result["command_results"]), len(result["ebpf_results"]))
+    assert (end["requests"], end["bytes_sent"]) == (result["usage"]["calls"], 0)
+    assert end["bytes_returned"] > len(json.dumps(result["ebpf_results"]))
+    assert result["action_log"] == {
+        "file": str(LOG),
+        "journal": Path("/run/systemd/journal/socket").is_socket(),
+        "lines": len(lines) - 1,
+        "unrecorded": 0,
+        "problem": None,
+    }
+    assert (LOG.parent.stat().st_mode & 0o777, LOG.stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+class Server:
+    """A model's server that counts every byte that comes in, and answers from a script, the last again and again."""
+
+    def __init__(self, *script: Any) -> None:
+        self.received = 0
+        self.sent_bodies = 0
+        self._script = list(script)
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _address = self._socket.accept()
+            except OSError:
+                return
+            with connection:
+                self._answer(connection)
+
+    def _answer(self, connection: socket.socket) -> None:
+        data = b""
+        while not self._whole(data):
+            chunk = connection.recv(65536)
+            if not chunk:
+                return
+            data += chunk
+            self.received += len(chunk)
+        reply = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": json.dumps(reply)}}
+        usage = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
+        body = json.dumps({"choices": [choice], "usage": usage, "model": "scripted"}).encode()
+        self.sent_bodies += len(body)
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close"
+        connection.sendall(head.encode() + b"\r\n\r\n" + body)
+
+    @staticmethod
+    def _whole(data: bytes) -> bool:
+        head, empty, body = data.partition(b"\r\n\r\n")
+        lengths = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
+        return bool(empty) and len(body) >= int(lengths[0].split(b":")[1])
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+RESOLUTION = {
+    "response_type": "resolution",
+    "root_cause": "Nothing was found.",
+    "resolution_plan": "1. Look again.",
+    "confidence": "Low",
+    "ebpf_evidence": "",
+}
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    commands = [
+        {"id": "remove", "command": "rm -rf /var/tmp/x --token=ghp_16C7e42F292c6912E7710c838347Ae178B4a"},
+        {"id": "uptime", "command": "cat /proc/uptime"},
+        {"id": "late", "command": "cat $(ls /proc/1/maps)"},
+    ]
+    programs = [{"name": "none", "type": "tracepoint", "target": "no/such", "duration": 1}]
+    one = Server(
+        {"response_type": "diagnostic", "reasoning": "", "commands": commands, "ebpf_programs": programs}, RESOLUTION
+    )
+    yield one
+    one.close()
+
+
+def test_bytes_that_left_refusals_and_failures_are_on_record(ansible: Ansible, server: Server) -> None:
+    result = ansible.module("diagnose", {"issue": ISSUE, "model": "scripted", "endpoint": server.endpoint, "rounds": 1})
+    lines = lines_of(result["diagnosis_id"])
+    requests = of(lines, "request_ended")
+    assert sum(line["bytes_sent"] for line in requests) == server.received
+    assert sum(line["bytes_received"] for line in requests) == server.sent_bodies
+    assert {(line["status"], line["prompt_tokens"], line["completion_tokens"]) for line in requests} == {(200, 11, 5)}
+    asked = of(lines, "request_started")
+    assert {line["endpoint_host"] for line in asked} == {server.endpoint.split("/")[2]}
+    assert [line["bytes_to_send"] for line in asked] == [line["bytes_sent"] for line in requests]
+    end = lines[-1]
+    assert (end["bytes_sent"], end["requests"]) == (server.received, len(requests))
+    refused = {line["id"]: line for line in of(lines, "command_refused")}
+    in_result = {each["id"]: each for each in result["command_results"]}
+    assert refused["remove"]["reason"] == in_result["remove"]["reason"]
+    assert refused["remove"]["by"] == "policy"
+    assert "ghp_16C7e42F292c6912E7710c838347Ae178B4a" not in LOG.read_text()
+    assert "[redacted:" in refused["remove"]["command"]
+    assert "remove" not in {line["id"] for line in of(lines, "command_started")}
+    assert {line["id"] for line in of(lines, "command_ended")} >= {"uptime"}
+    (failed,) = of(lines, "program_ended")
+    assert "no tracepoint no/such" in failed["error"]
+    assert failed["error"] == next(iter(result["ebpf_results"].values()))["error"]
+
+
+def test_a_server_that_cannot_be_reached_is_on_record_with_every_attempt(ansible: Ansible) -> None:
+    before = size()
+    result = ansible.module(
+        "diagnose", {"issue": ISSUE, "model": "m", "endpoint": "http://127.0.0.1:9/v1", "seconds": 20}
+    )
+    lines = since(before)
+    assert result["failed"]
+    assert len(of(lines, "request_ended")) == len(of(lines, "request_started")) > 1
+    assert {line["bytes_sent"] for line in of(lines, "request_ended")} == {0}
+    assert all("could not be reached" in line["error"] for line in of(lines, "request_ended"))
+    assert (lines[-1]["action"], lines[-1]["ended"]) == ("diagnosis_ended", "model_error")
+    assert lines[-1]["error"] == result["error"]
+
+
+def test_each_line_is_in_the_journal_too(ansible: Ansible, tmp_path: Path) -> None:
+    taken: list[bytes] = []
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+    listener.bind(str(tmp_path / "socket"))
+    listener.settimeout(0.5)
+    done = threading.Event()
+
+    def listen() -> None:
+        while True:
+            try:
+                taken.append(listener.recv(1 << 18))
+            except TimeoutError:
+                if done.is_set():
+                    return
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    mounts = (
+        f"mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal && mount --bind {tmp_path} /run/systemd/journal"
+    )
+    result = ansible.module("diagnose", SHORT, wrapper=under(mounts))
+    done.set()
+    thread.join()
+    listener.close()
+    assert result["action_log"]["journal"] is True
+    entries = [dict(field.split(b"=", 1) for field in entry.split(b"\n") if field) for entry in taken]
+    assert [json.loads(entry[b"NANNYAPI_LINE"]) for entry in entries] == lines_of(result["diagnosis_id"])
+    assert {entry[b"NANNYAPI_DIAGNOSIS_ID"].decode() for entry in entries} == {result["diagnosis_id"]}
+    assert entries[0][b"MESSAGE"].startswith(f"diagnosis {result['diagnosis_id']} started for ".encode())
+
+
+def background(ansible: Ansible, task: dict[str, Any]) -> subprocess.Popen[str]:
+    path = ansible.local.parent / "recorded.yml"
+    path.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [task]}]))
+    return subprocess.Popen(
+        ansible.command(str(path), ansible.local, {}),
+        env=ansible.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def module_pid(lines: list[dict[str, Any]]) -> int:
+    return int(lines[0]["pid"])
+
+
+def test_a_run_that_is_stopped_by_a_signal_has_an_end_on_record(ansible: Ansible) -> None:
+    before, loaded = size(), loaded_programs()
+    run = background(ansible, {"nannyapi.diagnostics.diagnose": {"issue": ISSUE, "model": "offline"}})
+    await_true(lambda: len(loaded_programs() - loaded) >= 3)
+    os.kill(module_pid(since(before)), signal.SIGTERM)
+    run.communicate(timeout=60)
+    lines = since(before)
+    assert (lines[-1]["action"], lines[-1]["ended"]) == ("diagnosis_ended", "stopped")
+    assert "SIGTERM" in lines[-1]["error"]
+    assert len(of(lines, "program_ended")) == len(of(lines, "program_started")) > 0
+    assert len(of(lines, "command_ended")) == len(of(lines, "command_started")) > 0
+
+
+def test_a_run_that_is_killed_has_a_beginning_without_an_end(ansible: Ansible) -> None:
+    before, loaded = size(), loaded_programs()
+    run = background(ansible, {"nannyapi.diagnostics.ebpf_trace": {"programs": [{**OPENS, "duration": 60}]}})
+    await_true(lambda: len(loaded_programs() - loaded) >= 1)
+    os.kill(module_pid(since(before)), signal.SIGKILL)
+    run.communicate(timeout=60)
+    assert [line["action"] for line in since(before)] == ["trace_started", "program_started"]
+    await_true(lambda: loaded_programs() <= loaded, 15)
+
+
+def test_who_does_not_get_the_hosts_lock_is_on_record(ansible: Ansible) -> None:
+    before, loaded = size(), loaded_programs()
+    run = background(ansible, {"nannyapi.diagnostics.diagnose": {**SHORT, "trace_seconds": 6}})
+    await_true(lambda: len(loaded_programs() - loaded) >= 3)
+    refused = ansible.module("diagnose", {**SHORT, "lock_timeout": 0})
+    run.communicate(timeout=120)
+    (busy,) = [line for line in of(since(before), "diagnosis_ended") if line["ended"] == "busy"]
+    assert busy["error"] == refused["msg"]
+    assert (busy["commands"], busy["programs"], busy["requests"]) == (0, 0, 0)
+
+
+def test_a_trace_without_a_model_is_on_record_and_a_check_is_not(ansible: Ansible) -> None:
+    before = size()
+    ansible.module("ebpf_trace", {"programs": [OPENS]}, ("--check",))
+    ansible.module("diagnose", SHORT, ("--check",))
+    assert size() == before
+    result = ansible.module("ebpf_trace", {"programs": [OPENS]})
+    lines = lines_of(result["trace_id"])
+    assert [line["action"] for line in lines] == ["trace_started", "program_started", "program_ended", "trace_ended"]
+    ((key, traced),) = result["ebpf_results"].items()
+    assert (lines[2]["key"], lines[2]["event_count"]) == (key, traced["event_count"])
+    assert lines[0]["programs"] == ["tracepoint syscalls/sys_enter_openat"]
+
+
+NOWHERE = "mount -t tmpfs -o ro tmpfs /var/log"
+
+
+def test_what_cannot_be_put_on_record_is_not_done(ansible: Ansible) -> None:
+    loaded, ended = loaded_programs(), size()
+    result = ansible.module("diagnose", SHORT, wrapper=under(NOWHERE))
+    assert result["failed"] is True
+    assert "Nothing was done. It could not be put on record" in result["msg"]
+    assert "Read-only file system" in result["msg"]
+    assert "unrecorded_actions: true" in result["msg"]
+    assert "command_results" not in result
+    assert loaded_programs() <= loaded
+    assert size() == ended
+
+
+def test_the_operator_can_have_it_done_all_the_same_and_the_result_says_so(ansible: Ansible) -> None:
+    result = ansible.module("diagnose", {**SHORT, "unrecorded_actions": True}, wrapper=under(NOWHERE))
+    assert result["resolution"]
+    told = result["action_log"]
+    assert (told["file"], told["journal"]) == (None, False)
+    assert told["unrecorded"] == told["lines"] > 4
+    assert "Read-only file system" in told["problem"]
+    traced = ansible.module("ebpf_trace", {"programs": [OPENS]}, wrapper=under(NOWHERE))
+    assert traced["failed"] is False
+    assert traced["action_log"]["unrecorded"] == 3
+
+
+def test_on_a_disk_that_becomes_full_nothing_more_is_done_and_what_was_found_comes_back(
+    ansible: Ansible, tmp_path: Path
+) -> None:
+    # One page for all lines: the beginning fits, and not much more.
+    mounts = f"mount -t tmpfs -o size=4k,mode=755 tmpfs /var/log && (sleep 12; cp -r /var/log/nannyapi {tmp_path}) &"
+    wrapper = ("unshare", "--mount", "sh", "-c", f'{mounts} sleep 1; "$@"; status=$?; wait; exit $status', "sh")
+    result = ansible.module("diagnose", SHORT, wrapper=wrapper)
+    assert result["failed"] is True
+    assert result["ended"] == "model_error"
+    assert "The model was not asked. It could not be put on record" in result["error"]
+    refused = [each for each in result["command_results"] if each.get("refused")]
+    assert refused
+    assert all("could not be put on record" in each["reason"] for each in refused)
+    assert result["action_log"]["unrecorded"] > 0
+    written = (tmp_path / "nannyapi" / LOG.name).read_bytes()
+    assert written.endswith(b"}\n")
+    lines = [json.loads(line) for line in written.splitlines()]
+    assert lines[0]["action"] == "diagnosis_started"
+    ran = {each["id"] for each in result["command_results"] if not each.get("refused")}
+    assert ran == {line["id"] for line in of(lines, "command_started")}
