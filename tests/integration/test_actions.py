@@ -26,24 +26,22 @@ SHORT = {"issue": ISSUE, "model": "offline", "rounds": 1, "trace_seconds": 1}
 OPENS: dict[str, Any] = {"name": "opens", "target": "syscalls/sys_enter_openat", "duration": 1}
 
 
-def lines_of(identifier: str) -> list[dict[str, Any]]:
-    """The lines of one run, in the newest file and the one before it."""
-    found = []
-    for path in (LOG.with_name(f"{LOG.name}.1"), LOG):
-        if path.exists():
-            found += [json.loads(line) for line in path.read_text().splitlines()]
-    return [line for line in found if line["diagnosis_id"] == identifier]
+class Log:
+    """The log of runs that have a folder of the test's own in the place of /var/log."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.path = folder / "nannyapi" / LOG.name
+        self.wrapper = under(f"mount --bind {folder} /var/log")
+
+    def lines(self) -> list[dict[str, Any]]:
+        """All lines, oldest first."""
+        return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
 
 
-def since(sizes: int) -> list[dict[str, Any]]:
-    """The lines behind so many bytes of the file."""
-    with LOG.open("rb") as file:
-        file.seek(sizes)
-        return [json.loads(line) for line in file.read().splitlines()]
-
-
-def size() -> int:
-    return LOG.stat().st_size if LOG.exists() else 0
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    return Log(tmp_path / "log")
 
 
 def of(lines: list[dict[str, Any]], action: str) -> list[dict[str, Any]]:
@@ -57,7 +55,8 @@ def under(mounts: str) -> tuple[str, ...]:
 
 def test_every_command_and_program_of_a_result_has_its_lines_with_the_same_figures(ansible: Ansible) -> None:
     result = ansible.module("diagnose", SHORT)
-    lines = lines_of(result["diagnosis_id"])
+    every = [json.loads(line) for line in LOG.read_text().splitlines()]
+    lines = [line for line in every if line["diagnosis_id"] == result["diagnosis_id"]]
     assert [line["sequence"] for line in lines] == list(range(1, len(lines) + 1))
     assert lines[0]["action"] == "diagnosis_started"
     assert (lines[0]["issue"], lines[0]["model"], lines[0]["options"]["rounds"]) == (ISSUE, "offline", 1)
@@ -166,9 +165,10 @@ def server() -> Iterator[Server]:
     one.close()
 
 
-def test_bytes_that_left_refusals_and_failures_are_on_record(ansible: Ansible, server: Server) -> None:
-    result = ansible.module("diagnose", {"issue": ISSUE, "model": "scripted", "endpoint": server.endpoint, "rounds": 1})
-    lines = lines_of(result["diagnosis_id"])
+def test_bytes_that_left_refusals_and_failures_are_on_record(ansible: Ansible, server: Server, log: Log) -> None:
+    arguments = {"issue": ISSUE, "model": "scripted", "endpoint": server.endpoint, "rounds": 1}
+    result = ansible.module("diagnose", arguments, wrapper=log.wrapper)
+    lines = log.lines()
     requests = of(lines, "request_ended")
     assert sum(line["bytes_sent"] for line in requests) == server.received
     assert sum(line["bytes_received"] for line in requests) == server.sent_bodies
@@ -182,7 +182,7 @@ def test_bytes_that_left_refusals_and_failures_are_on_record(ansible: Ansible, s
     in_result = {each["id"]: each for each in result["command_results"]}
     assert refused["remove"]["reason"] == in_result["remove"]["reason"]
     assert refused["remove"]["by"] == "policy"
-    assert "ghp_16C7e42F292c6912E7710c838347Ae178B4a" not in LOG.read_text()
+    assert "ghp_16C7e42F292c6912E7710c838347Ae178B4a" not in log.path.read_text()
     assert "[redacted:" in refused["remove"]["command"]
     assert "remove" not in {line["id"] for line in of(lines, "command_started")}
     assert {line["id"] for line in of(lines, "command_ended")} >= {"uptime"}
@@ -191,12 +191,10 @@ def test_bytes_that_left_refusals_and_failures_are_on_record(ansible: Ansible, s
     assert failed["error"] == next(iter(result["ebpf_results"].values()))["error"]
 
 
-def test_a_server_that_cannot_be_reached_is_on_record_with_every_attempt(ansible: Ansible) -> None:
-    before = size()
-    result = ansible.module(
-        "diagnose", {"issue": ISSUE, "model": "m", "endpoint": "http://127.0.0.1:9/v1", "seconds": 20}
-    )
-    lines = since(before)
+def test_a_server_that_cannot_be_reached_is_on_record_with_every_attempt(ansible: Ansible, log: Log) -> None:
+    arguments = {"issue": ISSUE, "model": "m", "endpoint": "http://127.0.0.1:9/v1", "seconds": 20}
+    result = ansible.module("diagnose", arguments, wrapper=log.wrapper)
+    lines = log.lines()
     assert result["failed"]
     assert len(of(lines, "request_ended")) == len(of(lines, "request_started")) > 1
     assert {line["bytes_sent"] for line in of(lines, "request_ended")} == {0}
@@ -205,11 +203,12 @@ def test_a_server_that_cannot_be_reached_is_on_record_with_every_attempt(ansible
     assert lines[-1]["error"] == result["error"]
 
 
-def test_each_line_is_in_the_journal_too(ansible: Ansible, tmp_path: Path) -> None:
+def test_each_line_is_in_the_journal_too(ansible: Ansible, log: Log, tmp_path: Path) -> None:
     taken: list[bytes] = []
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-    listener.bind(str(tmp_path / "socket"))
+    (tmp_path / "journal").mkdir()
+    listener.bind(str(tmp_path / "journal" / "socket"))
     listener.settimeout(0.5)
     done = threading.Event()
 
@@ -223,25 +222,24 @@ def test_each_line_is_in_the_journal_too(ansible: Ansible, tmp_path: Path) -> No
 
     thread = threading.Thread(target=listen)
     thread.start()
-    mounts = (
-        f"mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal && mount --bind {tmp_path} /run/systemd/journal"
-    )
-    result = ansible.module("diagnose", SHORT, wrapper=under(mounts))
+    here = "/run/systemd/journal"
+    mounts = f"mount -t tmpfs tmpfs /run && mkdir -p {here} && mount --bind {tmp_path / 'journal'} {here}"
+    result = ansible.module("diagnose", SHORT, wrapper=(*under(mounts), *log.wrapper))
     done.set()
     thread.join()
     listener.close()
     assert result["action_log"]["journal"] is True
     entries = [dict(field.split(b"=", 1) for field in entry.split(b"\n") if field) for entry in taken]
-    assert [json.loads(entry[b"NANNYAPI_LINE"]) for entry in entries] == lines_of(result["diagnosis_id"])
+    assert [json.loads(entry[b"NANNYAPI_LINE"]) for entry in entries] == log.lines()
     assert {entry[b"NANNYAPI_DIAGNOSIS_ID"].decode() for entry in entries} == {result["diagnosis_id"]}
     assert entries[0][b"MESSAGE"].startswith(f"diagnosis {result['diagnosis_id']} started for ".encode())
 
 
-def background(ansible: Ansible, task: dict[str, Any]) -> subprocess.Popen[str]:
+def background(ansible: Ansible, log: Log, task: dict[str, Any]) -> subprocess.Popen[str]:
     path = ansible.local.parent / "recorded.yml"
     path.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [task]}]))
     return subprocess.Popen(
-        ansible.command(str(path), ansible.local, {}),
+        [*log.wrapper, *ansible.command(str(path), ansible.local, {})],
         env=ansible.environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -250,51 +248,46 @@ def background(ansible: Ansible, task: dict[str, Any]) -> subprocess.Popen[str]:
     )
 
 
-def module_pid(lines: list[dict[str, Any]]) -> int:
-    return int(lines[0]["pid"])
-
-
-def test_a_run_that_is_stopped_by_a_signal_has_an_end_on_record(ansible: Ansible) -> None:
-    before, loaded = size(), loaded_programs()
-    run = background(ansible, {"nannyapi.diagnostics.diagnose": {"issue": ISSUE, "model": "offline"}})
+def test_a_run_that_is_stopped_by_a_signal_has_an_end_on_record(ansible: Ansible, log: Log) -> None:
+    loaded = loaded_programs()
+    run = background(ansible, log, {"nannyapi.diagnostics.diagnose": {"issue": ISSUE, "model": "offline"}})
     await_true(lambda: len(loaded_programs() - loaded) >= 3)
-    os.kill(module_pid(since(before)), signal.SIGTERM)
+    os.kill(log.lines()[0]["pid"], signal.SIGTERM)
     run.communicate(timeout=60)
-    lines = since(before)
+    lines = log.lines()
     assert (lines[-1]["action"], lines[-1]["ended"]) == ("diagnosis_ended", "stopped")
     assert "SIGTERM" in lines[-1]["error"]
     assert len(of(lines, "program_ended")) == len(of(lines, "program_started")) > 0
     assert len(of(lines, "command_ended")) == len(of(lines, "command_started")) > 0
 
 
-def test_a_run_that_is_killed_has_a_beginning_without_an_end(ansible: Ansible) -> None:
-    before, loaded = size(), loaded_programs()
-    run = background(ansible, {"nannyapi.diagnostics.ebpf_trace": {"programs": [{**OPENS, "duration": 60}]}})
+def test_a_run_that_is_killed_has_a_beginning_without_an_end(ansible: Ansible, log: Log) -> None:
+    loaded = loaded_programs()
+    run = background(ansible, log, {"nannyapi.diagnostics.ebpf_trace": {"programs": [{**OPENS, "duration": 60}]}})
     await_true(lambda: len(loaded_programs() - loaded) >= 1)
-    os.kill(module_pid(since(before)), signal.SIGKILL)
+    os.kill(log.lines()[0]["pid"], signal.SIGKILL)
     run.communicate(timeout=60)
-    assert [line["action"] for line in since(before)] == ["trace_started", "program_started"]
+    assert [line["action"] for line in log.lines()] == ["trace_started", "program_started"]
     await_true(lambda: loaded_programs() <= loaded, 15)
 
 
-def test_who_does_not_get_the_hosts_lock_is_on_record(ansible: Ansible) -> None:
-    before, loaded = size(), loaded_programs()
-    run = background(ansible, {"nannyapi.diagnostics.diagnose": {**SHORT, "trace_seconds": 6}})
+def test_who_does_not_get_the_hosts_lock_is_on_record(ansible: Ansible, log: Log) -> None:
+    loaded = loaded_programs()
+    run = background(ansible, log, {"nannyapi.diagnostics.diagnose": {**SHORT, "trace_seconds": 6}})
     await_true(lambda: len(loaded_programs() - loaded) >= 3)
-    refused = ansible.module("diagnose", {**SHORT, "lock_timeout": 0})
+    refused = ansible.module("diagnose", {**SHORT, "lock_timeout": 0}, wrapper=log.wrapper)
     run.communicate(timeout=120)
-    (busy,) = [line for line in of(since(before), "diagnosis_ended") if line["ended"] == "busy"]
+    (busy,) = [line for line in of(log.lines(), "diagnosis_ended") if line["ended"] == "busy"]
     assert busy["error"] == refused["msg"]
     assert (busy["commands"], busy["programs"], busy["requests"]) == (0, 0, 0)
 
 
-def test_a_trace_without_a_model_is_on_record_and_a_check_is_not(ansible: Ansible) -> None:
-    before = size()
-    ansible.module("ebpf_trace", {"programs": [OPENS]}, ("--check",))
-    ansible.module("diagnose", SHORT, ("--check",))
-    assert size() == before
-    result = ansible.module("ebpf_trace", {"programs": [OPENS]})
-    lines = lines_of(result["trace_id"])
+def test_a_trace_without_a_model_is_on_record_and_a_check_is_not(ansible: Ansible, log: Log) -> None:
+    ansible.module("ebpf_trace", {"programs": [OPENS]}, ("--check",), wrapper=log.wrapper)
+    ansible.module("diagnose", SHORT, ("--check",), wrapper=log.wrapper)
+    assert not log.path.exists()
+    result = ansible.module("ebpf_trace", {"programs": [OPENS]}, wrapper=log.wrapper)
+    lines = log.lines()
     assert [line["action"] for line in lines] == ["trace_started", "program_started", "program_ended", "trace_ended"]
     ((key, traced),) = result["ebpf_results"].items()
     assert (lines[2]["key"], lines[2]["event_count"]) == (key, traced["event_count"])
@@ -305,7 +298,7 @@ NOWHERE = "mount -t tmpfs -o ro tmpfs /var/log"
 
 
 def test_what_cannot_be_put_on_record_is_not_done(ansible: Ansible) -> None:
-    loaded, ended = loaded_programs(), size()
+    loaded = loaded_programs()
     result = ansible.module("diagnose", SHORT, wrapper=under(NOWHERE))
     assert result["failed"] is True
     assert "Nothing was done. It could not be put on record" in result["msg"]
@@ -313,7 +306,6 @@ def test_what_cannot_be_put_on_record_is_not_done(ansible: Ansible) -> None:
     assert "unrecorded_actions: true" in result["msg"]
     assert "command_results" not in result
     assert loaded_programs() <= loaded
-    assert size() == ended
 
 
 def test_the_operator_can_have_it_done_all_the_same_and_the_result_says_so(ansible: Ansible) -> None:
