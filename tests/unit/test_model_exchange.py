@@ -151,8 +151,9 @@ def test_what_the_account_refuses_is_not_sent() -> None:
     assert len(account.begun) == 1
 
 
-def test_the_key_is_in_no_account(wire: Any) -> None:
-    account, server = Account(), wire(answer("401 No", b'{"error": {"message": "sk-secret is no key"}}'))
+@pytest.mark.parametrize("status", ["401 No", "503 Busy"])
+def test_the_key_is_in_no_account(wire: Any, status: str) -> None:
+    account, server = Account(), wire(*[answer(status, b'{"error": {"message": "sk-secret is no key"}}')] * 5)
     with pytest.raises(ModelError):
         ask(server.url, account)
     assert "sk-secret" not in str(account.ended)

@@ -303,7 +303,7 @@ def _bounded(value: Any) -> Any:
 
 def _as_line(entry: Mapping[str, Any]) -> str:
     """One line in ASCII: nothing in it ends a line, moves a cursor or turns the direction of writing."""
-    return json.dumps(entry, ensure_ascii=True, default=str).replace("\x7f", "\\u007f")
+    return json.dumps(entry, ensure_ascii=True, default=str)
 
 
 def _as_text(text: str) -> str:
