@@ -24,8 +24,9 @@ from .ebpf.tracer import TraceLimits, Tracer
 from .evidence.collector import Collector, Progress
 from .evidence.system import system_information
 from .redaction.redactor import Redactor
+from .session import machine
 from .session.actions import ActionLog
-from .session.ending import Ending
+from .session.ending import Ending, Stopped
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Host(contextlib.AbstractContextManager["Host"]):
     def __init__(
         self, options: CollectOptions, redactor: Redactor, ending: Ending, progress: Progress, actions: ActionLog
     ) -> None:
-        self._redactor = redactor
+        self.redactor = redactor
         self._ending = ending
         policy = Policy.for_host()
         self._fence = choose(policy.secret_patterns, options.unsandboxed_commands)
@@ -73,28 +74,36 @@ class Host(contextlib.AbstractContextManager["Host"]):
         self._fence.close()
 
     def survey(self, issue: str) -> dict[str, Any]:
-        """What the model is told first, redacted: `issue`, `system_information`, `capabilities`; and `sandbox`."""
+        """What the model is told first, redacted: `issue`, `system_information`, `capabilities`; and as `take_up`."""
         return {
-            "issue": self._redactor.text(issue),
-            "system_information": self._redactor.value(system_information()),
-            "capabilities": self._redactor.value(survey()),
-            "sandbox": self._fence.describe(),
+            "issue": self.redactor.text(issue),
+            "system_information": self.redactor.value(system_information()),
+            "capabilities": self.redactor.value(survey()),
+            **self.take_up(),
         }
+
+    def take_up(self) -> dict[str, Any]:
+        """What may be otherwise in a later run of the same diagnosis: `sandbox`, `machine`, `boot`."""
+        return {"sandbox": self._fence.describe(), "machine": machine.machine(), "boot": machine.boot()}
 
     def collect(
         self, commands: list[dict[str, Any]], programs: list[dict[str, Any]], deadline: Optional[float]
     ) -> dict[str, Any]:
-        """A round, as Collector has it. Raises Stopped where the run was told to end meanwhile."""
+        """A round, as Collector has it. Raises Stopped, with what there is, where the run was told to end meanwhile."""
         collected = self._collector.collect(commands, programs, deadline)
-        self._ending.check()
+        try:
+            self._ending.check()
+        except Stopped as stopped:
+            stopped.collected = collected
+            raise
         return collected
 
     @property
     def redacted(self) -> dict[str, int]:
         """How many different secrets of each kind were redacted so far."""
-        return self._redactor.counts
+        return self.redactor.counts
 
     @property
     def identities(self) -> dict[str, str]:
         """What placeholders of addresses, hosts and users stand for: for a file on this host alone."""
-        return self._redactor.identities
+        return self.redactor.identities

@@ -11,31 +11,32 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import time
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, Optional, Protocol
 
 from . import deps
 from .collecting import CollectOptions, Host
+from .commands.errors import PolicyError
 from .commands.policy import SITE_FILE
 from .ebpf.bundle import Bundle
 from .ebpf.capability import survey
+from .ebpf.errors import EbpfError
 from .ebpf.programs import NEEDED
 from .evidence.collector import Progress
 from .fitting import fit_evidence
 from .grounding.check import bounded
+from .keeping import Kept, kept
 from .loop import Admission, LoopLimits, diagnose
+from .loop_state import StateError
 from .model.factory import make_model
 from .model.port import Answer, Model
 from .model.settings import Layer, Settings, resolve
 from .redaction.redactor import Redactor
 from .requests_on_record import OfflineOnRecord, RequestsOnRecord, endpoint_host
-from .session import lock, record
-from .session.actions import ActionLog
+from .session import between_rounds, lock, record
+from .session.actions import ActionLog, Unrecorded
 from .session.asker import who_asked
-from .session.ending import Ending
+from .session.ending import Ending, Stopped
 from .session.progress import ProgressFile
 
 MAX_ISSUE = 4000
@@ -65,6 +66,7 @@ class Options:
     unrecorded_actions: bool = False
     redact: tuple[str, ...] = ()
     asked_by: dict[str, Any] = field(default_factory=dict)
+    resume: str = ""
     parameters: Layer = field(default_factory=Layer)
     environment: Layer = field(default_factory=Layer)
 
@@ -115,6 +117,11 @@ def settings_of(options: Options) -> Settings:
     return resolve(options.parameters, options.environment)
 
 
+def issue_of(options: Options) -> str:
+    """The issue of a task, as `check_issue` has it; one that goes on with a diagnosis may leave it out."""
+    return "" if options.resume.strip() and not options.issue.strip() else check_issue(options.issue)
+
+
 def check_issue(issue: str) -> str:
     """The issue without white space around it. Raises DiagnosisError where there is none, or far too much."""
     stripped = issue.encode("utf-8", "replace").decode("utf-8").strip()
@@ -134,40 +141,49 @@ def run(options: Options, ending: Ending, progress: Progress) -> dict[str, Any]:
     """Diagnoses, and gives the result with `record`, the path of the full record.
 
     Raises DiagnosisError, and what the rooms raise before anything was asked: SettingsError, MissingLibrary, Busy,
-    Stopped, Unrecorded, EbpfError, OSError.
+    RecordError, Stopped, Unrecorded, EbpfError, OSError.
     """
-    issue = check_issue(options.issue)
+    issue = issue_of(options)
     check_limits(options)
     deps.require("pydantic")
     settings = settings_of(options)
-    redactor = Redactor(options.redact)
-    actions = ActionLog(record.new_id(), redact=redactor.value, required=not options.unrecorded_actions)
-    model = _WatchedModel(_model(settings, actions), ending)
-    about = {"issue": issue, "model": settings.model, "endpoint_host": endpoint_host(settings)}
-    with actions.recorded(who_asked(options.asked_by), about, _telling(options)) as outcome:
-        progress({"stage": "waiting", "text": "waiting for the host's lock"})
-        with lock.exclusive(options.lock_timeout, {"issue": issue}, ending.event):
-            progress({"stage": "surveying", "text": "looking at what this host is and can do"})
-            with Host(_collecting(options), redactor, ending, progress, actions) as host:
-                try:
-                    result = lead(issue, Lead(actions.identifier, limits(options)), model, host, progress)
-                except DiagnosisError as error:
-                    if error.result:
-                        _on_record(error.result, actions, outcome, progress)
-                    raise
-        _on_record(result, actions, outcome, progress)
+    with kept(options.resume, record.RECORDS, options.lock_timeout, ending.event) as keeping:
+        keeping.check(issue, machine=None)
+        if keeping.is_over:
+            return returned(keeping)
+        how = Lead(keeping, limits(options), tuple(sorted({*options.redact, *keeping.redact})))
+        # Placeholders stand for the same throughout a diagnosis.
+        redactor = between_rounds.recall(keeping.identifier, how.redact) if keeping.state else Redactor(how.redact)
+        actions = ActionLog(keeping.identifier, redact=redactor.value, required=not options.unrecorded_actions)
+        model = _WatchedModel(_model(settings, actions, keeping.episode(settings)), ending)
+        issue_or_before = issue or keeping.issue
+        about = {"issue": issue_or_before, "model": settings.model, "endpoint_host": endpoint_host(settings)}
+        with actions.recorded(who_asked(options.asked_by), about, _telling(options)) as outcome:
+            progress({"stage": "waiting", "text": "waiting for the host's lock"})
+            waiting = {"issue": issue_or_before}
+            with lock.exclusive(options.lock_timeout, waiting, ending.event, diagnosis=keeping.identifier):
+                progress({"stage": "surveying", "text": "looking at what this host is and can do"})
+                with Host(_collecting(options), redactor, ending, progress, actions) as host:
+                    try:
+                        result = lead(issue, how, model, _Here(host, keeping.identifier), progress)
+                    except DiagnosisError as error:
+                        if error.result:
+                            _on_record(error.result, actions, outcome, progress)
+                        raise
+            _on_record(result, actions, outcome, progress)
+        between_rounds.forget(keeping.identifier)
     return result
 
 
-def _model(settings: Settings, actions: ActionLog) -> Model:
+def _model(settings: Settings, actions: ActionLog, episode_id: Optional[str]) -> Model:
     account = RequestsOnRecord(settings, actions)
-    model = make_model(settings, account)
+    model = make_model(settings, account, episode_id)
     return model if endpoint_host(settings) else OfflineOnRecord(model, account)
 
 
 def _telling(options: Options) -> dict[str, Any]:
     """The options that say what a run may do, for the log of actions."""
-    names = (*_RANGES, "unsandboxed_commands", "unrecorded_actions", "redact")
+    names = (*_RANGES, "unsandboxed_commands", "unrecorded_actions", "redact", "resume")
     policy = SITE_FILE if os.path.lexists(SITE_FILE) else "built-in"
     return {**{name: getattr(options, name) for name in names}, "command_policy": policy}
 
@@ -201,50 +217,112 @@ class Site(Protocol):
     def survey(self, issue: str) -> dict[str, Any]:
         """As `collecting.Host` has it."""
 
+    def take_up(self) -> dict[str, Any]:
+        """As `collecting.Host` has it."""
+
     def collect(
         self, commands: list[dict[str, Any]], programs: list[dict[str, Any]], deadline: Optional[float]
     ) -> dict[str, Any]:
         """As `collecting.Host` has it."""
 
 
+class _Here:
+    """The host itself. What it redacted is kept for a later run before anything of it is shown to a model."""
+
+    def __init__(self, host: Host, identifier: str) -> None:
+        self._host = host
+        self._identifier = identifier
+        self.take_up = host.take_up
+
+    @property
+    def redacted(self) -> dict[str, int]:
+        return self._host.redacted
+
+    @property
+    def identities(self) -> dict[str, str]:
+        return self._host.identities
+
+    def survey(self, issue: str) -> dict[str, Any]:
+        try:
+            return self._host.survey(issue)
+        finally:
+            self._keep()
+
+    def collect(
+        self, commands: list[dict[str, Any]], programs: list[dict[str, Any]], deadline: Optional[float]
+    ) -> dict[str, Any]:
+        try:
+            return self._host.collect(commands, programs, deadline)
+        finally:
+            self._keep()
+
+    def _keep(self) -> None:
+        with contextlib.suppress(OSError):  # then it cannot be gone on with, and says so
+            between_rounds.keep(self._identifier, self._host.redactor)
+
+
 @dataclass(frozen=True)
 class Lead:
-    """How a diagnosis is led: with which id, within what limits, where its record goes."""
+    """How a diagnosis is led: how it is kept, within what limits, and what ends it with what was found until then."""
 
-    identifier: str
+    keeping: Kept
     limits: LoopLimits
-    records: Path = record.RECORDS
+    redact: tuple[str, ...] = ()
     admission: Admission = lambda seconds: contextlib.nullcontext()
+    problems: tuple[type[Exception], ...] = (Stopped, Unrecorded, EbpfError, PolicyError, OSError)
 
 
 def lead(issue: str, how: Lead, model: Model, site: Site, progress: Progress) -> dict[str, Any]:
     """A diagnosis from the survey to its record, the same on either side of the connection.
 
-    Raises DiagnosisError where there is no resolution, and what the site raises.
+    One that was begun before goes on from its last complete round. Raises DiagnosisError where there is no resolution,
+    with what was found.
     """
-    started, began = datetime.now(timezone.utc), time.monotonic()
-    told = site.survey(issue)
-    found = diagnose(
-        issue=told["issue"],
-        system_information=told["system_information"],
-        capabilities=told["capabilities"],
-        model=model,
-        collect=site.collect,
-        limits=how.limits,
-        progress=progress,
-        admission=how.admission,
-    )
-    result = {
-        "diagnosis_id": how.identifier,
-        "issue": told["issue"],
-        "host": told["system_information"]["hostname"],
-        "started_at": started.isoformat(timespec="milliseconds"),
-        "duration_s": round(time.monotonic() - began, 3),
-        "sandbox": told["sandbox"],
-        "redacted": site.redacted,
-        **found,
-    }
-    return _finished(result, told["capabilities"], site.identities, how)
+    keeping = how.keeping
+    progress({"stage": "begun", "text": f"Diagnosis {keeping.identifier}"})
+    try:
+        told = _told(issue, how, site)
+        diagnose(
+            issue=told["issue"],
+            system_information=told["system_information"],
+            capabilities=told["capabilities"],
+            model=model,
+            collect=site.collect,
+            limits=how.limits,
+            progress=progress,
+            admission=how.admission,
+            checkpoint=lambda state: keeping.checkpoint(state, redacted=site.redacted),
+            resumed=keeping.state,
+            notes=told["notes"],
+        )
+    except StateError as error:
+        raise DiagnosisError(
+            f"The record {keeping.path} is damaged: {error} Start the diagnosis anew, without resume."
+        ) from None
+    except how.problems as error:
+        why = sentence(error)
+        found = keeping.interrupted(why, getattr(error, "collected", None))
+        raise DiagnosisError(f"{why} {keeping.how_to_go_on()}".strip(), _bounded(found)) from error
+    return _finished(keeping, site.identities)
+
+
+def _told(issue: str, how: Lead, site: Site) -> dict[str, Any]:
+    """What the model is told first, or was told in an earlier run; in the record as well."""
+    keeping, state = how.keeping, how.keeping.state
+    if state is None:
+        issue = issue or keeping.issue
+        keeping.note(issue=Redactor(how.redact).text(issue), redact=list(how.redact))
+        told = {**site.survey(issue), "notes": []}
+        system = told["system_information"]
+    else:
+        system = state["system_information"]
+        told = {name: state[name] for name in ("issue", "system_information", "capabilities")}
+        told.update(site.take_up())
+        told["notes"] = keeping.since(told.get("boot"))
+    keeping.check("", told.get("machine"))
+    seen = {name: told.get(name) for name in ("sandbox", "machine", "boot")}
+    keeping.note(host=system["hostname"], issue=told["issue"], redacted=site.redacted, **seen)
+    return told
 
 
 def limits(options: Options) -> LoopLimits:
@@ -269,28 +347,43 @@ def _collecting(options: Options) -> CollectOptions:
     )
 
 
-def _finished(
-    result: dict[str, Any], capabilities: dict[str, Any], identities: dict[str, str], how: Lead
-) -> dict[str, Any]:
-    """Writes the record, and beside it what the placeholders of `identities` stand for; the result, bounded.
+def _finished(keeping: Kept, identities: dict[str, str]) -> dict[str, Any]:
+    """Writes the end, and beside the record what the placeholders of `identities` stand for; the result, bounded.
 
     Raises DiagnosisError where there is no resolution.
     """
-    path: Optional[Path] = None
-    try:
-        whole = {**result, "capabilities": capabilities}
-        path = record.write(how.identifier, whole, how.records)
-        if identities:
-            record.write_map(how.identifier, identities, how.records)
-    except OSError as error:
-        result["notes"] = [f"The record of this diagnosis could not be written: {error}."]
-    evidence = {"command_results": result["command_results"], "ebpf_results": result["ebpf_results"]}
-    result.update(fit_evidence(evidence, _MAX_RESULT), record=str(path) if path else None)
-    if result["grounding"]:
-        result["grounding"] = bounded(result["grounding"], _CLAIMS_IN_RESULT)
+    if identities:
+        keeping.write_map(identities)
+    result = _bounded(keeping.finish())
     if result["resolution"] is None:
-        raise DiagnosisError(result["error"] or "The diagnosis ended without a resolution.", result)
+        why = result["error"] or "The diagnosis ended without a resolution."
+        raise DiagnosisError(f"{why} {keeping.how_to_go_on()}".strip(), result)
     return result
+
+
+def returned(keeping: Kept) -> dict[str, Any]:
+    """The result of a diagnosis that had reached its resolution before."""
+    result = _bounded(keeping.result())
+    said = f"The diagnosis {keeping.identifier} had reached its resolution; this is what its record says."
+    return {**result, "notes": [*result.get("notes", []), said]}
+
+
+def _bounded(result: dict[str, Any]) -> dict[str, Any]:
+    """A result with as much of its evidence as a controller takes; {} for none."""
+    if not result:
+        return {}
+    evidence = {"command_results": result["command_results"], "ebpf_results": result["ebpf_results"]}
+    bounded_result = {**result, **fit_evidence(evidence, _MAX_RESULT)}
+    if result["grounding"]:
+        bounded_result["grounding"] = bounded(result["grounding"], _CLAIMS_IN_RESULT)
+    return bounded_result
+
+
+def sentence(error: Exception) -> str:
+    """What ended a diagnosis, as a sentence for the operator."""
+    if isinstance(error, OSError):
+        return f"The host refused what a diagnosis needs: {error.strerror} ({error.filename})."
+    return str(error)
 
 
 def facts(result: dict[str, Any]) -> dict[str, Any]:
@@ -309,18 +402,23 @@ def plan(options: Options, capabilities: Optional[dict[str, Any]] = None) -> dic
 
     `capabilities`: of the host, where that is another one.
     """
-    issue = check_issue(options.issue)
+    issue = issue_of(options)
     check_limits(options)
     settings = settings_of(options)
     shown = asdict(settings)
     shown.pop("api_key")
+    asked = f"{settings.model}{f' at {settings.url}' if settings.url else ''}"
+    would = (
+        f"Ask {asked} about this issue, in up to {options.rounds} rounds and {options.seconds:g} s run the read-only"
+        " commands and attach the eBPF programs that it asks for, and return its resolution."
+    )
+    if options.resume:
+        with kept(options.resume, record.RECORDS) as keeping:
+            keeping.check(issue, machine=None)
+            issue, would = keeping.issue, keeping.would(asked, options.rounds, options.seconds)
     return {
         "issue": issue,
-        "would": (
-            f"Ask {settings.model}{f' at {settings.url}' if settings.url else ''} about this issue, in up to"
-            f" {options.rounds} rounds and {options.seconds:g} s run the read-only commands and attach the eBPF"
-            " programs that it asks for, and return its resolution."
-        ),
+        "would": would,
         "settings": shown,
         "ebpf_capabilities": capabilities or survey(attach=False),
     }

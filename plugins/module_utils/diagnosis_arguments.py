@@ -12,7 +12,8 @@ from .ebpf.bundle import Bundle
 from .model.settings import Layer
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "issue": {"type": "str", "required": True},
+    "issue": {"type": "str", "default": ""},
+    "resume": {"type": "str", "default": ""},
     "model": {"type": "str"},
     "endpoint": {"type": "str"},
     "api_key": {"type": "str", "no_log": True},
@@ -47,6 +48,7 @@ def options_of(given: dict[str, Any]) -> Options:
     """The options of a run, from checked arguments. Raises EbpfError where the programs in them cannot be read."""
     return Options(
         issue=given["issue"],
+        resume=given["resume"].strip(),
         rounds=given["rounds"],
         tokens=given["tokens"],
         seconds=given["seconds"],

@@ -16,7 +16,7 @@ try:
 except ImportError as error:
     pydantic = deps.absent("pydantic", error)
 
-_RESULT = (
+RESULT = (
     "resolution",
     "grounding",
     "ended",
@@ -28,6 +28,18 @@ _RESULT = (
     "episode_id",
     "model",
 )
+
+
+MEMBERS = (
+    "issue",
+    "system_information",
+    "capabilities",
+    *RESULT,
+    "spent_s",
+    "talk",
+    "pending",
+)
+"""Of a state, as JSON."""
 
 
 class StateError(ValueError):
@@ -104,11 +116,11 @@ class State(_Part):
 
     def result(self) -> dict[str, Any]:
         """The members that a diagnosis returns."""
-        return {name: getattr(self, name) for name in _RESULT}
+        return {name: getattr(self, name) for name in RESULT}
 
     def as_json(self) -> dict[str, Any]:
         """All of it. The evidence in it is the diagnosis's own, not a copy: it is to be written at once."""
-        members = {name: getattr(self, name) for name in State.model_fields}
+        members = {name: getattr(self, name) for name in MEMBERS}
         return {**members, "talk": self.talk.model_dump(), "pending": self.pending.model_dump()}
 
     def collected(self) -> list[dict[str, Any]]:

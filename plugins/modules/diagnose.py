@@ -22,6 +22,8 @@ description:
   - The complete record of a diagnosis stays on the host, readable by root alone. Results are bounded in size.
   - What is done on a host and what leaves it is written to C(/var/log/nannyapi/diagnostics.jsonl) there, and to its
     journal, before it is done.
+  - The record is written as it grows, so that a diagnosis that was interrupted goes on from its last complete round,
+    see O(resume). A failure names it, and returns what was found until then.
 author:
   - NannyAPI contributors (@nannyapi)
 extends_documentation_fragment:
@@ -49,8 +51,21 @@ options:
   issue:
     description:
       - What is wrong, in a person's words, at most 4000 characters.
+      - May be left out with O(resume), and must be the same as before otherwise.
     type: str
-    required: true
+    default: ""
+  resume:
+    description:
+      - The id of a diagnosis of this host that was interrupted or failed, as its failure names it, or V(latest) for the
+        one that was begun last. It goes on from its last complete round. What was collected is not collected again, and
+        an answer of the model that had arrived is not asked for again.
+      - O(rounds), O(seconds) and O(tokens) are those of the whole diagnosis. What was used before counts. There is
+        always time for a last turn. The model may be another one.
+      - Of a diagnosis that has reached its resolution, that is returned from its record, and nothing is run.
+      - While another process still works on it, that is waited for, for O(lock_timeout) seconds.
+      - See C(docs/resume.md) of the collection.
+    type: str
+    default: ""
   model:
     description:
       - The model that answers. V(offline) is the collection's own diagnostician.
@@ -199,6 +214,11 @@ EXAMPLES = r"""
   become: true
   register: diagnosis
 
+- name: Go on with the diagnosis that was interrupted
+  nannyapi.diagnostics.diagnose:
+    resume: 20260131T020304Z-1f2e3d4c
+  become: true
+
 - name: Show the cause
   ansible.builtin.debug:
     msg: "{{ diagnosis.resolution.root_cause }} ({{ diagnosis.resolution.confidence }})"
@@ -269,7 +289,7 @@ grounding:
 ended:
   description:
     - How it ended. V(resolution), or V(round_limit), V(time_limit) or V(token_limit) with the best resolution from
-      what was known, or V(model_error) or V(unusable_replies) without one.
+      what was known, or V(model_error) or V(unusable_replies) without one. Null where the run was stopped.
   returned: when a diagnosis was made
   type: str
   sample: resolution
@@ -438,10 +458,13 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.erro
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.diagnosis_arguments import ARGUMENTS, options_of
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors import EbpfError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.settings import SettingsError
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.redaction.memory import UnreadableMemory
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.actions import Unrecorded
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.between_rounds import Forgotten
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.ending import Ending, Stopped
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.lock import Busy
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.progress import ProgressFile
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.record import RecordError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.runtime import respawn_where_libraries_are
 
 PROBLEMS = (
@@ -449,11 +472,14 @@ PROBLEMS = (
     deps.MissingLibrary,
     diagnosis.DiagnosisError,
     EbpfError,
+    Forgotten,
     PolicyError,
     OSError,
+    RecordError,
     SettingsError,
     Stopped,
     Unrecorded,
+    UnreadableMemory,
 )
 
 
@@ -476,14 +502,10 @@ def main() -> None:
         result = diagnosis.run(options_of(module.params), ending, ProgressFile(module.params["_progress"]))
     except PROBLEMS as error:
         found = getattr(error, "result", {})
-        module.fail_json(msg=sentence(error), **{"issue": module.params["issue"], **found, **diagnosis.facts(found)})
+        module.fail_json(
+            msg=diagnosis.sentence(error), **{"issue": module.params["issue"], **found, **diagnosis.facts(found)}
+        )
     module.exit_json(changed=False, **result, **diagnosis.facts(result))
-
-
-def sentence(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return f"The host refused what a diagnosis needs: {error.strerror} ({error.filename})."
-    return str(error)
 
 
 if __name__ == "__main__":

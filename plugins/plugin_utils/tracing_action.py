@@ -18,7 +18,16 @@ from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils import follow
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.asked_by import asked_by
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.report.text import one_line
 
-_SHOWN = ("round_started", "command_done", "trace_running", "program_done", "repair", "last_chance", "model_asked")
+_SHOWN = (
+    "begun",
+    "round_started",
+    "command_done",
+    "trace_running",
+    "program_done",
+    "repair",
+    "last_chance",
+    "model_asked",
+)
 
 
 def progress_line(host: str, event: dict[str, Any]) -> Optional[str]:

@@ -245,7 +245,7 @@ def test_a_diagnosis_that_reached_its_resolution_is_not_gone_on_with() -> None:
 
 def test_old_rounds_are_condensed_as_they_would_have_been() -> None:
     limits = LoopLimits(request_tokens=9_000, rounds=9)
-    hosts = [Host([*LOOK_AT[:5], SOLVED], limits=limits) for _ in range(2)]
+    hosts = [Host([*LOOK_AT[:5], SOLVED], limits=limits) for _time in range(2)]
     for host in hosts:
         host.collect.output = "x" * 20_000
     hosts[0].run()

@@ -64,7 +64,7 @@ def test_addresses_stand_for_the_same_in_a_later_run() -> None:
 
 def test_what_is_written_holds_no_secret_and_differs_between_diagnoses() -> None:
     written = []
-    for _ in range(2):
+    for _time in range(2):
         redactor = Redactor(("addresses", "hosts"))
         redactor.text(FIRST)
         written.append(json.dumps(redactor.remembered().as_json()))
@@ -80,7 +80,7 @@ def test_other_text_is_left_as_it_is_and_in_little_time() -> None:
     for number in range(300):
         first.text(f"DB_PASSWORD=x{number}" + "".join(generator.choices(string.ascii_letters, k=8 + number % 40)))
     later = again(first)
-    text = " ".join("".join(generator.choices(string.ascii_lowercase, k=5)) for _ in range(20_000))
+    text = " ".join("".join(generator.choices(string.ascii_lowercase, k=5)) for _time in range(20_000))
     assert later.text(text) == text
 
 

@@ -58,6 +58,7 @@ class ChatClient:
         api_key: Optional[str] = None,
         *,
         account: Optional[Account] = None,
+        episode_id: Optional[str] = None,
         transport: Optional[httpx.BaseTransport] = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -68,7 +69,7 @@ class ChatClient:
         self._url = url
         self._key = api_key
         self._account = account or NoAccount()
-        self._episode_id: Optional[str] = None
+        self._episode_id = episode_id
         self._sleep, self._clock, self._jitter = sleep, clock, jitter
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "nannyapi.diagnostics"}
         if api_key:

@@ -11,10 +11,11 @@ from .port import Model
 from .settings import OFFLINE, Settings
 
 
-def make_model(settings: Settings, account: Optional[Account] = None) -> Model:
+def make_model(settings: Settings, account: Optional[Account] = None, episode_id: Optional[str] = None) -> Model:
     """The model behind the port; raises MissingLibrary (of deps.py) and SettingsError.
 
-    `account`: who is told of each request that leaves for a server.
+    `account`: who is told of each request that leaves for a server. `episode_id`: what the same server issued in an
+    earlier run of the diagnosis.
     """
     # Imported here, so that who asks the one does not need the libraries of the other.
     if settings.model == OFFLINE or settings.url is None:
@@ -23,4 +24,4 @@ def make_model(settings: Settings, account: Optional[Account] = None) -> Model:
         return OfflineModel()
     from .client import ChatClient
 
-    return ChatClient(settings.model, settings.url, settings.api_key, account=account)
+    return ChatClient(settings.model, settings.url, settings.api_key, account=account, episode_id=episode_id)

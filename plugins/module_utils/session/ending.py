@@ -20,14 +20,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Optional
+from typing import Any, Optional
 
 _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Stopped(Exception):
-    """The run was told to end; the message is a sentence."""
+    """The run was told to end; the message is a sentence. `collected`: what the round in which it was brought."""
+
+    collected: Optional[dict[str, Any]] = None
 
 
 class Ending:
