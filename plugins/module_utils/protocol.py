@@ -206,7 +206,7 @@ class _Sent(pydantic.BaseModel):
 
 
 class CommandResult(_Sent):
-    """What a command answered; a refused one has the reason, no output and no exit code."""
+    """What a command answered; one that was refused, whole or in part, has the reason and no exit code."""
 
     id: str
     command: str

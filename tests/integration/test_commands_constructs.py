@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,9 +62,34 @@ def test_it_prints_what_a_shell_prints(line: str) -> None:
 
 def test_what_came_of_a_substitution_is_refused_in_a_sentence_and_the_rest_goes_on() -> None:
     result = run("cat $(find /etc -maxdepth 1 -name shadow) ; echo after")
-    assert "password hashes" in result["output"]
-    assert result["output"].endswith("after\n")
-    assert "$" not in result["output"]
+    assert result["refused"] is True
+    assert result["exit_code"] is None
+    assert "password hashes" in result["reason"]
+    assert result["output"] == "after\n"
+
+
+def test_what_turns_out_to_be_secret_when_it_is_opened_is_refused_as_well(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("/etc/hosts")
+    policy = Policy.default()
+    judged, seen = policy.paths.may_read, []
+
+    def may_read(path: str) -> None:
+        # Between the verdict and the opening, somebody puts another file in its place.
+        seen.append(path)
+        if len(seen) == 1:
+            judged(path)
+            link.unlink()
+            link.symlink_to("/etc/shadow")
+        else:
+            judged(path)
+
+    policy.paths.may_read = may_read  # type: ignore[method-assign]
+    result = run_commands([{"command": f"cat < {link}"}], policy=policy, limits=Limits(15))[0]
+    assert result["refused"] is True
+    assert result["exit_code"] is None
+    assert "password hashes" in result["reason"]
+    assert result["output"] == ""
 
 
 def test_what_a_substitution_says_besides_is_shown_and_not_used() -> None:

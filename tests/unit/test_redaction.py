@@ -17,6 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.output import BoundedOutput
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.policy import Policy
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.runner import Limits
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.evidence.collector import Collector
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.evidence.outputs import raw_limit, redacted_results
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.redaction.redactor import Redactor
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session import record
@@ -127,6 +130,42 @@ def test_addresses_and_users_are_redacted_consistently_where_wanted() -> None:
     assert "db1.corp" not in shown
     assert redactor.restored(shown).startswith("10.1.2.3:22 fe80::1 10.1.2.3 127.0.0.1:80")
     assert set(redactor.identities.values()) == {"10.1.2.3", "fe80::1", "52:54:00:aa:bb:cc", "db1.corp.example"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password=[redacted:{}]",
+        "password=[redacted:x:1]{}",
+        "password={}[redacted:x:1]",
+        "[redacted:password={}",
+        "[redacted:key:db_password={}",
+        "https://u:[redacted:{}@h/",
+        "db.example.com:5432:db:u:[redacted:{}",
+        "Authorization: Bearer [redacted:{}",
+        "-----BEGIN PRIVATE KEY-----[redacted:{}",
+    ],
+)
+def test_text_that_begins_like_a_placeholder_shields_nothing(text: str) -> None:
+    for secret in ("Correct1Horse", TOKEN):
+        assert secret not in Redactor().text(text.format(secret))
+
+
+def test_placeholders_of_a_program_s_filters_stand_for_what_they_were_made_of() -> None:
+    seen: list[dict[str, Any]] = []
+
+    class Traced:
+        def run(self, programs: list[dict[str, Any]], _progress: Any) -> dict[str, Any]:
+            seen.extend(programs)
+            return {"a_1": {"program_name": "a", "filters": programs[0]["filters"]}}
+
+    redactor = Redactor(("addresses",))
+    collector = Collector(Traced(), Policy.default(), Limits(), redactor=redactor)  # type: ignore[arg-type]
+    asked = {"name": "a", "filters": {"unit": redactor.text("10.1.2.3"), "pid": 7}}
+    collected = collector.collect([], [asked])
+    assert seen[0]["filters"] == {"unit": "10.1.2.3", "pid": 7}
+    assert collected["ebpf_results"]["a_1"]["filters"] == {"unit": "[redacted:address:1]", "pid": 7}
+    assert asked["filters"]["unit"] == "[redacted:address:1]"
 
 
 def test_secrets_are_in_no_map(tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ class Outcome:
     notes: tuple[str, ...] = ()
     # The capabilities that each program was started with; nothing where there were none, as is the rule.
     granted: dict[str, list[str]] = field(default_factory=dict)
+    # Why a part of the line was refused that could only be judged when what comes before it had run.
+    refused: str | None = None
 
 
 class LineExecutor:
@@ -67,6 +69,7 @@ class LineExecutor:
         self.reader = TrustedReader(may_read)
         self.notes: list[str] = []
         self.granted: dict[str, list[str]] = {}
+        self.refused: str | None = None
         self.cancelled = cancelled
         self.give_up = time.monotonic() + limits.seconds
         self.shown = BoundedOutput(limits.output_bytes)
@@ -93,7 +96,15 @@ class LineExecutor:
         text, left_out = self.shown.text()
         timed_out, cancelled = self.stopped == "timeout", self.stopped == "cancelled"
         return Outcome(
-            text, code, left_out, timed_out, cancelled, self._error(remaining), tuple(self.notes), self.granted
+            text,
+            code,
+            left_out,
+            timed_out,
+            cancelled,
+            self._error(remaining),
+            tuple(self.notes),
+            self.granted,
+            self.refused,
         )
 
     def _error(self, remaining: list[int]) -> str | None:
@@ -133,7 +144,7 @@ class LineExecutor:
         try:
             return self._run_list(pending.settle(texts))
         except Refused as error:
-            return self._not_started(126, str(error)).code
+            return self._late_refusal(str(error)).code
 
     def _run_members(self, members: list[JudgedMember]) -> int:
         commands = [member for member in members if isinstance(member, JudgedCommand)]
@@ -222,11 +233,18 @@ class LineExecutor:
                 return _Started(self.family.start(launch, name, targets[0], targets[1], targets[2]))
             finally:
                 launch.close()
-        except (OSError, Refused) as error:
+        except Refused as error:
+            return self._late_refusal(str(error))
+        except OSError as error:
             return self._not_started(126, f"`{name}` could not be started: {error}.")
         finally:
             for descriptor in opened:
                 os.close(descriptor)
+
+    def _late_refusal(self, sentence: str) -> _NotStarted:
+        # It is told beside the output and not within it, where it would pass for something that the host says.
+        self.refused = self.refused or sentence
+        return _NotStarted(126)
 
     def _not_started(self, code: int, sentence: str) -> _NotStarted:
         self.shown.add(sentence.encode() + b"\n")

@@ -41,7 +41,8 @@ def run_commands(
 
     `parallel` commands run at a time, each within `limits`. `cancelled` is polled at least five times a second; once
     it is true every process that was started here is ended. `on_done` is called in the caller's thread. A refused
-    command has `refused`, `reason` and `exit_code` None. `on_allowed` is called right before a command is run, in a
+    command has `refused`, `reason` and `exit_code` None; so has one of which a part was refused when it was known, and
+    `output` is then what the rest printed. `on_allowed` is called right before a command is run, in a
     thread of the command's own, with a result that is still empty; it raises Refused, and the command is not run.
     Never raises for what a command is or does.
     """
@@ -155,6 +156,9 @@ def _as_result(outcome: Outcome) -> Result:
         result["cancelled"] = True
     if outcome.error:
         result["error"] = outcome.error
+    if outcome.refused:
+        # Beside the output: what ran before is evidence.
+        result.update(exit_code=None, refused=True, reason=outcome.refused)
     if outcome.granted:
         result["granted"] = outcome.granted
     if outcome.notes:

@@ -84,12 +84,16 @@ class Collector:
 
     def _trace(self, programs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         if self._actions is None:
-            return self._tracer.run(programs, self._progress)
+            return self._run_programs(programs)
         announced, unrecorded = self._announced(programs, self._actions)
-        traced = self._tracer.run(announced, self._progress) if announced else {}
+        traced = self._run_programs(announced) if announced else {}
         for key, result in traced.items():
             self._actions.program_ended(key, result)
         return {**traced, **unrecorded}
+
+    def _run_programs(self, programs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        named = [_with_filters(each, self._redactor.restored) for each in programs]
+        return self._tracer.run(named, self._progress)
 
     @staticmethod
     def _announced(
@@ -177,3 +181,11 @@ def _not_traced(program: dict[str, Any], error: str) -> dict[str, Any]:
         "started": time.time_ns(),
         "error": error,
     }
+
+
+def _with_filters(program: dict[str, Any], restored: Callable[[str], str]) -> dict[str, Any]:
+    """The program with what the placeholders in its filters stand for: a host's name in a unit's, say."""
+    filters = program.get("filters")
+    if not isinstance(filters, dict):
+        return program
+    return {**program, "filters": {k: restored(v) if isinstance(v, str) else v for k, v in filters.items()}}

@@ -127,9 +127,9 @@ _NOT_SECRET = (
 )
 NOT_SECRET = frozenset(_NOT_SECRET.split())
 # A variable, a template, stars, what is redacted already.
-STANDS_FOR = re.compile(
-    r"\$\{?[A-Za-z_]\w*\}?(?:/.*|::.*)?|# .*|\$\(.*|\{\{.*|%[a-z({].*|<[\w -]*>|[*x.•]+|[!-]|\[redacted:.*"
-)
+STANDS_FOR = re.compile(r"\$\{?[A-Za-z_]\w*\}?(?:/.*|::.*)?|# .*|\$\(.*|\{\{.*|%[a-z({].*|<[\w -]*>|[*x.•]+|[!-]")
+# A placeholder, whole: text that only begins like one shields nothing.
+REDACTED = re.compile(r"\[redacted:[a-z_]{1,24}:(?:\d{1,6}|other)\]")
 A_PATH = re.compile(
     r"(?:~|\.{1,2})?/|/(?:etc|var|run|usr|root|home|opt|tmp|proc|sys|dev|srv|mnt|lib|bin|sbin|boot)(?:/|$)"
 )

@@ -14,6 +14,7 @@ from .formats import (
     DIRECTIVES,
     LIKELY_WORDS,
     NOT_SECRET,
+    REDACTED,
     SECRET_NAME,
     SECRET_WORDS,
     STANDS_FOR,
@@ -42,7 +43,7 @@ def named_secrets(text: str) -> Iterator[Span]:
             continue
         before = text[max(0, stem.start() - _LONGEST_NAME) : stem.start()]
         prefix = before[len(before.rstrip(_NAME)) :]
-        if text.endswith(_PLACEHOLDER, 0, stem.start() - len(prefix)):
+        if REDACTED.match(text, max(0, stem.start() - len(prefix) - len(_PLACEHOLDER))):
             continue
         name = prefix + stem[0] + after["rest"]
         begins = _begins(text, stem.start() - len(prefix))
@@ -51,9 +52,18 @@ def named_secrets(text: str) -> Iterator[Span]:
             continue
         start, end, quoted = _value(text, after, alone)
         colon = after["between"].strip(" \t\\\"'") == ":"
-        if start < end and is_secret(name, text[start:end], quoted, "" if not colon else "line" if alone else "prose"):
+        if (
+            start < end
+            and not is_redacted(text[start:end])
+            and is_secret(name, text[start:end], quoted, "" if not colon else "line" if alone else "prose")
+        ):
             yield start, end
             at = end
+
+
+def is_redacted(value: str) -> bool:
+    """Whether nothing but placeholders is left of a value; of the last one, what closes it may have been left off."""
+    return "[redacted:" in value and not REDACTED.sub("", f"{value}]").strip(_CLOSES + " ")
 
 
 def is_secret(name: str, value: str, quoted: bool = True, colon: str = "") -> bool:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from .names import is_redacted
+
 _MARK = re.compile(r"-{4,5} ?(BEGIN|END) ([A-Z0-9 ]{1,48}?) ?-{4,5}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}|=[A-Za-z0-9+/]{4}")
 _DIGITS = re.compile(r"\d+")
@@ -53,7 +55,7 @@ class _Reader:
             if mark[1] == "BEGIN" and "PRIVATE" in mark[2]:
                 rest = line[mark.end() : following.start() if following else len(line)]
                 rest = re.split(r"[\"']", rest, maxsplit=1)[0].rstrip()
-                if len(rest) > 4 and not rest.startswith("[redacted:"):
+                if len(rest) > 4 and not is_redacted(rest):
                     self.blocks.append([(start + mark.end(), start + mark.end() + len(rest))])
         if last[1] == "BEGIN":
             self.close()

@@ -16,7 +16,7 @@ from typing import Any, Optional
 from .formats import PGPASS, SHAPES
 from .identities import Identities
 from .memory import Memory
-from .names import is_secret, named_secrets
+from .names import is_redacted, is_secret, named_secrets
 from .private_keys import private_keys
 
 # start, end, kind, and what the secret is where it is more than that place (a key of several lines)
@@ -202,13 +202,13 @@ def _secrets(text: str) -> Iterator[Span]:
                 start, end = match.span(1 if expression.groups else 0)
                 end -= len(text[start:end]) - len(text[start:end].rstrip("\"',;)")) if kind == "option" else 0
                 start += 1 if text[start : start + 1] in ("'", '"') else 0
-                if start < end and "[redacted:" not in text[max(0, start - 1) : start + 10]:
+                if start < end and not is_redacted(text[start:end]):
                     yield start, end, kind, None
     for start, end in named_secrets(text):
         yield start, end, "password", None
     if text.count(":") >= 4:
         for match in PGPASS.finditer(text):
-            if not match[3].startswith("[redacted:"):
+            if not is_redacted(match[3]):
                 yield match.start(3), match.end(3), "password", None
 
 
@@ -226,7 +226,13 @@ def _merged(spans: list[Span]) -> list[Span]:
 
 
 def _named(key: Any, value: Any) -> bool:
-    return isinstance(key, str) and isinstance(value, str) and bool(value) and is_secret(key, value)
+    return (
+        isinstance(key, str)
+        and isinstance(value, str)
+        and bool(value)
+        and not is_redacted(value)
+        and is_secret(key, value)
+    )
 
 
 def _arguments(parts: Any) -> bool:
