@@ -26,8 +26,8 @@ CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Con
 
 @pytest.fixture
 def bus() -> Iterator[str]:
-    if not (shutil.which("dbus-daemon") and shutil.which("xdg-dbus-proxy") and shutil.which("dbus-send")):
-        pytest.skip("dbus-daemon, dbus-send and xdg-dbus-proxy are needed")
+    for program in ("dbus-daemon", "xdg-dbus-proxy", "dbus-send"):
+        assert shutil.which(program), f"{program} is missing, which scripts/test-safety installs"
     directory = Path(tempfile.mkdtemp(dir="/run"))
     directory.chmod(0o755)
     (directory / "bus.conf").write_text(CONFIGURATION.format(path=directory / "socket"))

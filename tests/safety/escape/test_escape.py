@@ -30,7 +30,7 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.sand
 ATTEMPTS: list[dict[str, Any]] = yaml.safe_load((HERE / "attempts.yml").read_text())
 BEYOND = [attempt["id"] for attempt in ATTEMPTS if "beyond" in attempt]
 SECONDS = 5.0
-_counted: dict[str, list[str]] = {"tried": [], "succeeded": [], "not_tried": []}
+_counted: dict[str, list[str]] = {"tried": [], "succeeded": []}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,12 +38,12 @@ def counted() -> Iterator[None]:
     """Runs in a network of its own, and writes what was counted when all have been tried."""
     with network_of_its_own():
         yield
-    if len(_counted["tried"]) + len(_counted["not_tried"]) == len(ATTEMPTS) - len(BEYOND):
-        merge("escape", {"tried": len(_counted["tried"]), "succeeded": len(_counted["succeeded"]), **_lists()})
-
-
-def _lists() -> dict[str, Any]:
-    return {"ways": sorted(_counted["succeeded"]), "not_tried": sorted(_counted["not_tried"]), "beyond": BEYOND}
+    if len(_counted["tried"]) == len(ATTEMPTS) - len(BEYOND):
+        succeeded = sorted(_counted["succeeded"])
+        merge(
+            "escape",
+            {"tried": len(_counted["tried"]), "succeeded": len(succeeded), "ways": succeeded, "beyond": BEYOND},
+        )
 
 
 @pytest.fixture
@@ -66,19 +66,13 @@ def words_of(attempt: dict[str, Any], world: World) -> list[str]:
     return ["python3", "-I", str(script)]
 
 
-def missing(attempt: dict[str, Any]) -> str | None:
-    program = shlex.split(attempt["code"])[0] if attempt["language"] == "words" else None
-    return program if program and shutil.which(program) is None else None
+def test_every_program_that_is_to_break_out_is_here() -> None:
+    programs = {shlex.split(attempt["code"])[0] for attempt in ATTEMPTS if attempt["language"] == "words"}
+    assert [program for program in sorted(programs) if shutil.which(program) is None] == [], "scripts/test-safety"
 
 
-@pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda attempt: str(attempt["id"]))
-def test_nothing_gets_out_of_the_sandbox(attempt: dict[str, Any], world: World) -> None:
-    if "beyond" in attempt:
-        pytest.skip(attempt["beyond"])
-    if missing(attempt):
-        _counted["not_tried"].append(attempt["id"])
-        pytest.skip(f"{missing(attempt)} is not installed")
-    _counted["tried"].append(attempt["id"])
+def tried(attempt: dict[str, Any], world: World) -> list[str]:
+    """What the attempt reached from within the sandbox, and what it printed last."""
     given = attempt.get("grants", {})
     grants = Grants(
         frozenset(given.get("capabilities", "").split()), frozenset(given.get("network", "").split()), (), ()
@@ -87,9 +81,29 @@ def test_nothing_gets_out_of_the_sandbox(attempt: dict[str, Any], world: World) 
     line = [JudgedPipeline(";", [JudgedCommand(words_of(attempt, world), [], grants)])]
     outcome = LineExecutor(Limits(SECONDS, 200000), lambda: False, fence, lambda path: None).run(line)
     reached = world.harm(outcome.output)
+    return [*reached, outcome.output[-2000:]] if reached else []
+
+
+@pytest.mark.parametrize(
+    "attempt", [each for each in ATTEMPTS if "beyond" not in each], ids=lambda attempt: str(attempt["id"])
+)
+def test_nothing_gets_out_of_the_sandbox(attempt: dict[str, Any], world: World) -> None:
+    _counted["tried"].append(attempt["id"])
+    reached = tried(attempt, world)
     if reached:
         _counted["succeeded"].append(attempt["id"])
-    assert not reached, f"{reached}\n{outcome.output[-2000:]}"
+    assert not reached, reached
+
+
+@pytest.mark.parametrize(
+    "attempt", [each for each in ATTEMPTS if "beyond" in each], ids=lambda attempt: str(attempt["id"])
+)
+def test_what_the_sandbox_cannot_keep_from_being_read_it_keeps_from_being_changed(
+    attempt: dict[str, Any], world: World
+) -> None:
+    reached = tried(attempt, world)
+    # Where this no longer reads, it belongs to the others.
+    assert reached[:-1] == [f"{world.canary} was shown"] or reached[:-1] == [f"{world.canary[:24]} was shown"], reached
 
 
 CONTROLLED = [attempt for attempt in ATTEMPTS if attempt["control"] in ("as_root", "reaches")]
@@ -97,8 +111,6 @@ CONTROLLED = [attempt for attempt in ATTEMPTS if attempt["control"] in ("as_root
 
 @pytest.mark.parametrize("attempt", CONTROLLED, ids=lambda attempt: str(attempt["id"]))
 def test_without_the_sandbox_it_reaches_what_it_is_after(attempt: dict[str, Any], world: World) -> None:
-    if missing(attempt):
-        pytest.skip(f"{missing(attempt)} is not installed")
     # Mounts of its own, so that what it mounts is gone with it.
     apart = ["unshare", "--mount", "--propagation", "private", *words_of(attempt, world)]
     started = subprocess.Popen(
