@@ -166,3 +166,55 @@ def test_the_page_about_the_policy_says_what_the_rules_say() -> None:
         check=False,
     )
     assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("echo $((1 + 1))", "arithmetic"),
+        ("echo $[1 + 1]", "arithmetic"),
+        ("case x in x) uptime;; esac", "a construct"),
+        ("select x in a; do uptime; done", "a construct"),
+        ("coproc uptime", "a construct"),
+    ],
+)
+def test_what_the_parser_knows_and_does_not_take_apart_is_refused_in_a_sentence(line: str, what: str) -> None:
+    with pytest.raises(NotImplementedError):
+        parser.bashlex.parse(line)
+    assert POLICY.judge(line).reason.startswith(f"The command has {what} in it that is not understood here")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ps aux | grep x; uptime && df || free 2>&1",
+        "for i in 1 2; do uptime; done 2>/dev/null",
+        "if true; then uptime; fi",
+        "(uptime)",
+        "cat /proc/$(pidof -s init)/status",
+        "pgrep init | xargs ps -o pid -p",
+        "find /var/log -name '*.log' -exec ls -l {} +",
+        "awk '{print $1}' /proc/loadavg | sed -n 1p",
+    ],
+)
+def test_what_the_prompt_says_is_understood_is(line: str) -> None:
+    assert POLICY.judge(line).allowed, POLICY.judge(line).reason
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "uptime > /tmp/x",
+        "while true; do uptime; done",
+        "f() { uptime; }; f",
+        "x=1; uptime",
+        "cat <<E\nx\nE",
+        "uptime &",
+        "sudo uptime",
+        "sh -c uptime",
+        "perl -e 1",
+        "python3 -c 1",
+    ],
+)
+def test_what_the_prompt_says_is_not_understood_is_refused(line: str) -> None:
+    assert not POLICY.judge(line).allowed

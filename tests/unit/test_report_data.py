@@ -146,6 +146,26 @@ def test_what_was_not_found_is_shown_beside_the_confidence() -> None:
     assert "1 claim not found in the evidence]" in text.summary_text(data.overview({"db1": entry}, "x", "now"))
 
 
+@pytest.mark.parametrize(
+    ("sandbox", "shown"),
+    [
+        ({"name": "bubblewrap", "commands": "sandboxed", "reason": None}, "commands sandboxed by bubblewrap"),
+        ({"name": "none", "commands": "as root", "reason": "so it was said"}, "commands as root (so it was said)"),
+        ({"name": 7}, ""),
+        (None, ""),
+    ],
+)
+def test_what_commands_ran_in_and_what_was_redacted_is_shown(sandbox: Any, shown: str) -> None:
+    result = {**GOOD, "sandbox": sandbox, "redacted": {"jwt": 2, "password": 1, "odd": "x"}}
+    report = data.host_report("db1", result, "")
+    assert report["redacted"] == {"jwt": 2, "password": 1}
+    printed = " ".join(text.host_text(report).split())
+    assert f"{shown}; redacted: 2 jwt, 1 password".removeprefix("; ") in printed
+    plain = text.host_text(data.host_report("db1", {**GOOD, "sandbox": sandbox}, ""))
+    assert "redacted" not in plain
+    assert ("Fences" in plain) == bool(shown)
+
+
 def test_results_of_a_version_that_did_not_check_are_shown_without() -> None:
     report = data.host_report("db1", {key: value for key, value in GOOD.items() if key != "grounding"}, "")
     assert report["grounding"] is None

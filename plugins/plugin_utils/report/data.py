@@ -47,6 +47,8 @@ def host_report(host: str, registered: Any, issue: str) -> dict[str, Any]:
         "command_results": commands,
         "rounds": rounds,
         "usage": reading.counts(result.get("usage")),
+        "sandbox": reading.sandbox(result.get("sandbox")),
+        "redacted": reading.counts(result.get("redacted")),
         "episode_id": reading.text(result.get("episode_id")),
         "diagnosis_id": reading.text(result.get("diagnosis_id")),
         "record": reading.text(result.get("record")),

@@ -58,6 +58,11 @@ def counts(value: Any) -> dict[str, int]:
     return {key: number for key, number in value.items() if whole(number)} if isinstance(value, dict) else {}
 
 
+def sandbox(value: Any) -> Optional[dict[str, Any]]:
+    """What commands ran in, `name` and `commands`, with the `reason` where there is one; None where it is not known."""
+    return _object(value, {"name": _text, "commands": _text}, {"reason": _text})
+
+
 def resolution(value: Any) -> Optional[dict[str, Any]]:
     """A resolution of the protocol, else None."""
     return _object(value, RESOLUTION)

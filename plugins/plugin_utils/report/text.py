@@ -62,6 +62,7 @@ def host_text(report: dict[str, Any]) -> str:
     if report["status"] != "diagnosed":
         lines += _block(report["status"].capitalize(), report["error"])
     lines += _looked_at(report)
+    lines += _fenced(report)
     resolution = report["resolution"]
     if resolution:
         if report["ended"] not in (None, "resolution"):
@@ -112,6 +113,20 @@ def _looked_at(report: dict[str, Any]) -> list[str]:
         more = f" and {len(names) - _COMMANDS_LISTED} more" if len(names) > _COMMANDS_LISTED else ""
         lines += _block("", "• " + "; ".join(names[:_COMMANDS_LISTED]) + more)
     return lines
+
+
+def _fenced(report: dict[str, Any]) -> list[str]:
+    """What commands ran in, and how many secrets did not leave the host."""
+    sandbox, redacted = report["sandbox"], report["redacted"]
+    said = []
+    if sandbox and report["command_results"]:
+        within = f"commands {one_line(sandbox['commands'])}"
+        why = f" ({one_line(sandbox['reason'])})" if sandbox.get("reason") else ""
+        said.append(within + (f" by {one_line(sandbox['name'])}" if sandbox["name"] != "none" else why))
+    if redacted:
+        kinds = ", ".join(f"{number:,} {one_line(kind)}" for kind, number in sorted(redacted.items()))
+        said.append(f"redacted: {kinds}")
+    return _block("Fences", "; ".join(said)) if said else []
 
 
 def summary_text(overview: dict[str, Any]) -> str:
