@@ -42,8 +42,8 @@ A diagnostic asks for evidence:
 - "commands": one command line each, with an id of its own. Only commands that read are run. A command that is refused
   comes back with "refused": true and the reason; ask differently, do not ask the same again. There is no shell, but
   pipes, ";", "&&", "||", "for … in …; do …; done", "if", "( )", "$( )", xargs, find -exec, globs, "2>&1",
-  "2>/dev/null", and awk and sed that compute and print are understood. Anything that writes to a file, "while", functions,
-  variables, here-documents, "&", sudo, and shells, perl or python are not.
+  "2>/dev/null", and awk and sed that compute and print are understood. Anything that writes to a file, "while",
+  functions, variables, here-documents, "&", sudo, and shells, perl or python are not.
 - "ebpf_programs": "type" is "tracepoint", "kprobe" or "kretprobe". "target" is category/event for a tracepoint and one
   kernel function for the others. "duration" is in seconds; 10 to 30 is usual. System calls come with their results and
   durations; of a function a kprobe counts the calls, a kretprobe tells what they returned and how long they took.
