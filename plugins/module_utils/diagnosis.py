@@ -380,10 +380,10 @@ def _bounded(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def sentence(error: Exception) -> str:
-    """What ended a diagnosis, as a sentence for the operator."""
+    """What ended a diagnosis, as a sentence for the operator; it may hold what a server said, or a path of the host."""
     if isinstance(error, OSError):
-        return f"The host refused what a diagnosis needs: {error.strerror} ({error.filename})."
-    return str(error)
+        return Redactor().text(f"The host refused what a diagnosis needs: {error.strerror} ({error.filename}).")
+    return Redactor().text(str(error))
 
 
 def facts(result: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils import diagnosis
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.output import BoundedOutput
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.policy import Policy
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.runner import Limits
@@ -166,6 +167,12 @@ def test_placeholders_of_a_program_s_filters_stand_for_what_they_were_made_of() 
     assert seen[0]["filters"] == {"unit": "10.1.2.3", "pid": 7}
     assert collected["ebpf_results"]["a_1"]["filters"] == {"unit": "[redacted:address:1]", "pid": 7}
     assert asked["filters"]["unit"] == "[redacted:address:1]"
+
+
+def test_a_sentence_that_ends_a_diagnosis_holds_no_secret() -> None:
+    said = diagnosis.sentence(ValueError("The server said: https://me:Correct1Horse@gateway/ is not reachable."))
+    assert said == "The server said: https://me:[redacted:url_password:1]@gateway/ is not reachable."
+    assert TOKEN not in diagnosis.sentence(OSError(13, "Permission denied", f"/run/{TOKEN}"))
 
 
 def test_secrets_are_in_no_map(tmp_path: Path) -> None:
