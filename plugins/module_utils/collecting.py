@@ -23,6 +23,7 @@ from .ebpf.programs import NEEDED, Programs
 from .ebpf.tracer import TraceLimits, Tracer
 from .evidence.collector import Collector, Progress
 from .evidence.system import system_information
+from .injection.imitations import marked
 from .redaction.redactor import Redactor
 from .session import machine
 from .session.actions import ActionLog
@@ -74,13 +75,15 @@ class Host(contextlib.AbstractContextManager["Host"]):
         self._fence.close()
 
     def survey(self, issue: str) -> dict[str, Any]:
-        """What the model is told first, redacted: `issue`, `system_information`, `capabilities`; and as `take_up`."""
-        return {
-            "issue": self.redactor.text(issue),
-            "system_information": self.redactor.value(system_information()),
-            "capabilities": self.redactor.value(survey()),
-            **self.take_up(),
-        }
+        """What the model is told first, redacted: `issue`, `system_information`, `capabilities`; and as `take_up`.
+
+        What in it imitates the protocol is marked; `imitations` in the system information says how much there was.
+        """
+        told = {"issue": issue, "system_information": system_information(), "capabilities": survey()}
+        shown, imitations = marked(self.redactor.value(told))
+        if imitations:
+            shown["system_information"]["imitations"] = imitations
+        return {**shown, **self.take_up()}
 
     def take_up(self) -> dict[str, Any]:
         """What may be otherwise in a later run of the same diagnosis: `sandbox`, `machine`, `boot`."""

@@ -17,12 +17,18 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Optional
 
+from .injection.imitations import total, unmarked
 from .loop_state import MEMBERS, RESULT
 from .model.settings import Settings
 from .session import record
 from .session.record import ENDED, INTERRUPTED, RUNNING, Record, RecordError
 
 _ABOUT = ("diagnosis_id", "issue", "host", "started_at", "duration_s", "sandbox", "redacted")
+
+_IMITATED = (
+    "Text from this host imitates what a model answers or is told (found: {}). It was marked and not followed; somebody"
+    " may have tried to steer the diagnosis. The results that hold it say so in imitations."
+)
 
 
 class Kept:
@@ -162,7 +168,11 @@ class Kept:
         if not all(name in content for name in (*_ABOUT, *RESULT)):
             return {}
         result = {name: content[name] for name in (*_ABOUT, *RESULT)}
-        return {**result, **({"notes": [self.problem]} if self.problem else {}), "record": self.path}
+        told = content.get("system_information", {})
+        imitated = total(told, *content["command_results"], *content["ebpf_results"].values())
+        notes = [_IMITATED.format(sum(imitated.values()))] if imitated else []
+        notes += [self.problem] if self.problem else []
+        return {**result, "imitations": imitated, **({"notes": notes} if notes else {}), "record": self.path}
 
     def would(self, asked: str, rounds: int, seconds: float) -> str:
         """What a run would do with it, in a sentence; `asked`: the model."""
@@ -215,7 +225,8 @@ def kept(
 
 
 def _may_be(issue: str, redacted: str) -> bool:
-    """Whether an issue is the one that was redacted."""
+    """Whether an issue is the one that was redacted, and marked where it imitates the protocol."""
+    redacted = unmarked(redacted)
     if "[redacted:" not in redacted:
         return issue == redacted
     known = re.split(r"\[redacted:[^\]\s]{1,40}\]", redacted)

@@ -19,9 +19,11 @@ from typing import Any, Optional
 from . import turns
 from .conversation import Conversation, OutOfTokens
 from .grounding.check import Checker
+from .injection import echo, imitations
 from .json_text import without_surrogates
 from .loop_state import Reply, State, read_state
 from .model.port import Answer, Model, ModelError
+from .model.settings import OFFLINE
 from .protocol import MAX_COMMANDS, MAX_PROGRAMS, Diagnostic, Parsed, Program, ReplyError, Resolution, parse_reply
 
 Collect = Callable[[list[dict[str, Any]], list[dict[str, Any]], float], dict[str, Any]]
@@ -134,6 +136,7 @@ class _Diagnosis:
         self._last_turn_at = self._deadline - reserve
         self._conversation = Conversation(limits.tokens, limits.request_tokens)
         self._checker: Optional[Checker] = None
+        self._printed: Optional[echo.Evidence] = None
 
     def open(self) -> None:
         """Make the first turn."""
@@ -245,7 +248,17 @@ class _Diagnosis:
             raise
         if self._is_last() and isinstance(parsed.reply, Diagnostic):
             raise ReplyError(turns.NO_MORE_EVIDENCE)
+        copied = None if self._model.name == OFFLINE else self._hosts_words().problem(parsed.reply.model_dump())
+        if copied:
+            raise ReplyError(copied)
         return parsed
+
+    def _hosts_words(self) -> echo.Evidence:
+        """What a reply is not to be a copy of; the offline diagnostician's words are known, and could be planted."""
+        if self._printed is None:
+            told = {"system_information": self._state.system_information, "issue": self._state.issue}
+            self._printed = echo.Evidence([told, *self._state.collected()])
+        return self._printed
 
     def _is_last(self) -> bool:
         return self._pending.correcting or self._pending.last_turn is not None
@@ -378,6 +391,8 @@ class _Diagnosis:
         )
         self._pending.model_seconds, self._pending.notes = 0.0, []
         evidence = {"command_results": collected["command_results"], "ebpf_results": results}
+        self._printed = None
+        notes = [*notes, *imitations.noted(evidence)]
         self._say(self._conversation.evidence(evidence, notes, self._remaining(), self._limits.output_chars))
 
     def _remaining(self) -> dict[str, Any]:

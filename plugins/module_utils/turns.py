@@ -3,11 +3,13 @@
 """Private to the collection nannyapi.diagnostics: what the host says to the model in each of its turns.
 
 Every turn is one JSON object (its contract: Opening, Evidence, Repair, LastTurn in ``protocol.py``), so that nothing
-that a host prints can pass for a part of the conversation.
+that a host prints can pass for a part of the conversation. No turn holds the tokens that chat templates put between
+turns either: JSON can spell them otherwise.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from .fitting import as_json, fit_evidence, head_and_tail
@@ -23,6 +25,13 @@ _LAST_TURN = {
 }
 
 _CLAIMS_NAMED = 40
+
+# The first character of such a token; it stands inside a string, for JSON has no other place for it. Some servers read
+# tokens also where a user's message spells them.
+_MARKUP = re.compile(
+    r"<(?=[|\uff5c])|\[(?=/?INST\])|<(?=</?SYS>>)|<(?=/?s>)|<(?=/?(?:start_of_turn|end_of_turn|bos|eos|pad|unk)>)"
+    r"|<(?=/?(?:tool_call|tool_response|think)>)"
+)
 
 _CORRECT = (
     'What "unsupported" lists was claimed in your resolution and not found in what was collected. Nothing further will '
@@ -85,7 +94,8 @@ def last_turn(why: str) -> str:
 
 def as_message(turn: dict[str, Any]) -> dict[str, str]:
     """A turn as the user message that carries it."""
-    return {"role": "user", "content": without_surrogates(as_json(turn))}
+    content = _MARKUP.sub(lambda found: f"\\u{ord(found[0]):04x}", without_surrogates(as_json(turn)))
+    return {"role": "user", "content": content}
 
 
 def as_echo(reply: str) -> dict[str, str]:

@@ -326,6 +326,21 @@ redacted:
   sample:
     jwt: 1
     password: 2
+notes:
+  description: What a person should know besides, as sentences. That no record could be written is one.
+  returned: when a diagnosis was made
+  type: list
+  elements: str
+imitations:
+  description:
+    - How often text from the host imitated the model's reply (C(reply), or C(encoded) in base64 or in hexadecimal
+      digits), a turn of the host (C(turn)), or the markup between turns (C(conversation)). Somebody may have tried to
+      steer the diagnosis.
+    - Each got a mark put into it. The results of commands and programs that had some have C(imitations) as well.
+  returned: when a diagnosis was made
+  type: dict
+  sample:
+    reply: 1
 ebpf_results:
   description: The results of the eBPF programs, as M(nannyapi.diagnostics.ebpf_trace) returns them.
   returned: when a diagnosis was made

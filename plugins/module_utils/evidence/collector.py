@@ -4,7 +4,7 @@
 """A round of evidence: commands and eBPF programs, at the same time. Private to the collection.
 
 This is the one door through which evidence leaves the host: what goes to the model, into results, records and progress
-is redacted here, before any of it is cut.
+is redacted here, and what imitates the protocol is marked, before any of it is cut.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.runn
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.sandbox import Sandbox
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.verdict import Verdict
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import Tracer
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.injection.imitations import unmarked
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.redaction.redactor import Redactor
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.actions import ActionLog, Unrecorded
 
@@ -138,7 +139,7 @@ class Collector:
             return self._stop.is_set() or (deadline is not None and time.monotonic() >= deadline)
 
         return run_commands(
-            [{**each, "command": self._redactor.restored(str(each.get("command", "")))} for each in commands],
+            [{**each, "command": self._as_on_the_host(str(each.get("command", "")))} for each in commands],
             policy=self._policy,
             limits=replace(self._limits, output_bytes=raw_limit(self._limits.output_bytes)),
             parallel=_COMMANDS_AT_ONCE,
@@ -147,6 +148,10 @@ class Collector:
             fence=self._fence,
             on_allowed=self._allowed,
         )
+
+    def _as_on_the_host(self, command: str) -> str:
+        """A command line as the host knows what it names: without marks, and with what placeholders stand for."""
+        return self._redactor.restored(unmarked(command))
 
     def _done(self, result: dict[str, Any]) -> None:
         if self._actions:

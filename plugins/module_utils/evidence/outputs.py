@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, NannyAPI contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The results of a round, redacted and then cut. Private to the collection.
+"""The results of a round, redacted, what imitates the protocol marked, and then cut. Private to the collection.
 
 Of a long output more is kept at first than will be shown: what lies beside the place where its middle was left out, and
 could be a piece of a secret that is not known by itself any more, is never shown.
@@ -12,10 +12,15 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.output import BoundedOutput
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.injection.imitations import marked
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.redaction.redactor import Redactor
 
 _MARGIN = 16 * 1024
 """Bytes on each side of a cut that are dropped: longer than the longest private keys in use."""
+
+_NO_TEXT_OF_THE_HOST = frozenset(
+    ("id", "command", "program_name", "type", "target", "event_type", "filters", "granted")
+)
 
 
 def raw_limit(output_bytes: int) -> int:
@@ -26,11 +31,22 @@ def raw_limit(output_bytes: int) -> int:
 def redacted_results(
     redactor: Redactor, commands: list[dict[str, Any]], programs: dict[str, dict[str, Any]], output_bytes: int
 ) -> dict[str, Any]:
-    """`command_results` and `ebpf_results`, redacted together, each output cut to `output_bytes`."""
+    """`command_results` and `ebpf_results`, redacted together, each output cut to `output_bytes`.
+
+    A result with text that imitates the protocol has it marked, and how often of which kind in `imitations`.
+    """
     parts = [_parted(result) for result in commands]
     redacted = redactor.value({"commands": parts, "programs": {"": list(programs.values())}})
-    results = [_joined(result, output_bytes) for result in redacted["commands"]]
-    return {"command_results": results, "ebpf_results": dict(zip(programs, redacted["programs"][""]))}
+    results = [_joined(_marked(result), output_bytes) for result in redacted["commands"]]
+    return {
+        "command_results": results,
+        "ebpf_results": dict(zip(programs, [_marked(result) for result in redacted["programs"][""]])),
+    }
+
+
+def _marked(result: dict[str, Any]) -> dict[str, Any]:
+    shown, counts = marked(result, _NO_TEXT_OF_THE_HOST)
+    return {**shown, "imitations": counts} if counts else dict(shown)
 
 
 def _parted(result: dict[str, Any]) -> dict[str, Any]:
