@@ -129,7 +129,8 @@ class Kept:
     def checkpoint(self, state: dict[str, Any], **members: Any) -> None:
         """The loop's port: writes its state, and other members."""
         self._content["runs"][-1].update(model=state["model"], calls=state["usage"]["calls"])
-        self.note(**state, **members)
+        collected = [*state["command_results"], *state["ebpf_results"].values()]
+        self.note(**state, imitations=total(state["system_information"], *collected), **members)
 
     def interrupted(self, why: str, cut_off: Optional[dict[str, Any]] = None) -> dict[str, Any]:
         """Writes what ended the run; the result so far, with what a round brought until it was `cut_off`."""
@@ -168,8 +169,7 @@ class Kept:
         if not all(name in content for name in (*_ABOUT, *RESULT)):
             return {}
         result = {name: content[name] for name in (*_ABOUT, *RESULT)}
-        told = content.get("system_information", {})
-        imitated = total(told, *content["command_results"], *content["ebpf_results"].values())
+        imitated = content.get("imitations", {})
         notes = [_IMITATED.format(sum(imitated.values()))] if imitated else []
         notes += [self.problem] if self.problem else []
         return {**result, "imitations": imitated, **({"notes": notes} if notes else {}), "record": self.path}
