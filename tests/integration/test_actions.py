@@ -269,6 +269,9 @@ def test_a_run_that_is_killed_has_a_beginning_without_an_end(ansible: Ansible, l
     run.communicate(timeout=60)
     assert [line["action"] for line in log.lines()] == ["trace_started", "program_started"]
     await_true(lambda: loaded_programs() <= loaded, 15)
+    ansible.module("ebpf_trace", {"programs": [OPENS]}, wrapper=log.wrapper)
+    (gone,) = of(log.lines(), "trace_vanished")
+    assert (gone["diagnosis_id"], gone["process"]) == (log.lines()[0]["diagnosis_id"], log.lines()[0]["pid"])
 
 
 def test_who_does_not_get_the_hosts_lock_is_on_record(ansible: Ansible, log: Log) -> None:

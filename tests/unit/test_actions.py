@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.asker
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.ending import Stopped
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.lock import Busy
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.log_file import LogFile
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.vanished import birth, vanished
 
 ABOUT = {"issue": "slow", "model": "m", "endpoint_host": "gateway:3000"}
 HOSTILE = 'x\n{"action": "diagnosis_ended"}\r\x00\x1b[2J\x7f\x85\u2028\u2029\u202eevil\ud800 "\\'
@@ -296,6 +299,65 @@ def test_a_trace_has_a_beginning_and_an_end_of_its_own(path: Path) -> None:
     assert found[3]["programs"] == 1
 
 
+def killed(path: Path, before_it_dies: str = "") -> int:
+    """The number of a process that began a diagnosis and was killed."""
+    code = f"""
+import os, sys
+from pathlib import Path
+from {ActionLog.__module__} import ActionLog
+from {LogFile.__module__} import LogFile
+log = ActionLog("20260101T000000Z-00000001", file=LogFile(Path(sys.argv[1])), socket=Path("/nowhere"))
+with log.recorded({{}}, {{"issue": "x", "model": "m"}}, {{}}):
+    {before_it_dies or "os.kill(os.getpid(), 9)"}
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([sys.executable, "-c", code, str(path)], env=environment)
+    process.wait(30)
+    return process.pid
+
+
+def test_who_begins_next_notes_that_a_run_was_killed_and_once(path: Path, journal: Journal) -> None:
+    pid = killed(path)
+    for _run in range(2):
+        with log_in(path, socket=journal.path).recorded({}, ABOUT, {}):
+            pass
+    found = [line for line in lines(path) if line["action"] == "diagnosis_vanished"]
+    assert [(line["diagnosis_id"], line["process"]) for line in found] == [("20260101T000000Z-00000001", pid)]
+    assert found[0]["noticed_by"] == "20260131T020304Z-1f2e3d4c"
+    assert found[0]["began"] == lines(path)[0]["time"]
+    assert [line["sequence"] for line in lines(path) if "sequence" in line] == [1, 1, 2, 1, 2]
+    journal.entry()
+    entry = journal.entry()
+    assert entry["NANNYAPI_DIAGNOSIS_ID"] == "20260101T000000Z-00000001"
+    assert entry["PRIORITY"] == "4"
+
+
+@pytest.mark.parametrize("ending", ["pass", "raise SystemExit(1)"])
+def test_a_run_that_ended_did_not_vanish(path: Path, ending: str) -> None:
+    killed(path, ending)
+    assert vanished(path.read_bytes().splitlines()) == []
+
+
+def test_a_run_that_is_still_going_on_did_not_vanish(path: Path) -> None:
+    with log_in(path).recorded({}, ABOUT, {}):
+        assert vanished(path.read_bytes().splitlines()) == []
+
+
+def test_a_process_of_another_boot_is_gone_and_of_another_container_nothing_is_known(path: Path) -> None:
+    killed(path)
+    (begun,) = lines(path)
+    alive = {**begun, "pid": os.getpid(), "process_birth": birth()}
+
+    def seen(**born: Any) -> bool:
+        return bool(vanished([json.dumps({**alive, "process_birth": {**birth(), **born}}).encode()]))
+
+    assert not seen()
+    assert seen(start=1)  # the number has gone to another process since
+    assert seen(boot="another")
+    assert not seen(start=1, pid_namespace="pid:[1]")
+    assert vanished([b'{"half": "action": "diagnosis_', b'{"action": "diagnosis_started"}', b"[]"]) == []
+
+
 def test_who_asked_is_what_the_kernel_sudo_and_the_controller_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUDO_USER", "alice")
     asked = who_asked({"user": "bob", "host": "ctl", "awx_job": None, "x": "y" * 1000})
@@ -307,9 +369,6 @@ def test_who_asked_is_what_the_kernel_sudo_and_the_controller_say(monkeypatch: p
 
 
 def test_the_address_of_an_ssh_client_is_found_where_sudo_dropped_it(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
     code = f"from {who_asked.__module__} import who_asked; print(who_asked().get('ssh_client'))"
     path = os.pathsep.join(sys.path)
     inner = f'env -i PYTHONPATH={path} {sys.executable} -c "{code}"; true'  # `true`: the shell stays its parent

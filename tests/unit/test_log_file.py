@@ -83,6 +83,15 @@ for number in range(150):
     ]
 
 
+def test_the_last_lines_are_whole_and_no_more_than_was_asked_for(path: Path) -> None:
+    log = LogFile(path)
+    assert log.tail(100) == []
+    for number in range(100):
+        log.append(b"line %03d\n" % number)
+    assert log.tail(30) == [b"line 097", b"line 098", b"line 099"]
+    assert log.tail(10_000) == [b"line %03d" % number for number in range(100)]
+
+
 def test_it_is_the_newest_file_that_is_written_where_somebody_else_rotated(path: Path) -> None:
     log = LogFile(path)
     log.append(b"one\n")

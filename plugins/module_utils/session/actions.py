@@ -26,6 +26,7 @@ from . import journal
 from .ending import Stopped
 from .lock import Busy
 from .log_file import LogFile, Unwritable
+from .vanished import birth, vanished
 
 IDENTIFIER = "nannyapi-diagnostics"
 DIAGNOSIS, COLLECTION, TRACE = "diagnosis", "collection", "trace"
@@ -33,6 +34,8 @@ _LONGEST_TEXT = 4096
 """Characters of one text; a command that can be run has at most 2000."""
 _MOST_ENTRIES = 64
 _LONGEST_MESSAGE = 1000
+_LOOKED_BACK = 1024 * 1024
+"""Bytes of the log in which runs without an end are looked for."""
 _INFO, _NOTICE, _WARNING = 6, 5, 4  # as syslog(3) has them
 
 
@@ -106,9 +109,23 @@ class ActionLog:
 
     def _begin(self, asked_by: Mapping[str, Any], about: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         details = {"host": os.uname().nodename, "asked_by": dict(asked_by), **self._shown(about)}
+        before = self._file.tail(_LOOKED_BACK)
         who = asked_by.get("login") or asked_by.get("sudo_user") or asked_by.get("user")
         text = f"{self._kind} {self.identifier} started for {who}: {_brief(details)}"
-        self._write("started", text, {**details, "options": dict(options)}, ahead=True)
+        self._write("started", text, {**details, "options": dict(options), "process_birth": birth()}, ahead=True)
+        for entry in vanished(before):
+            self._write_vanished(entry)
+
+    def _write_vanished(self, begun: Mapping[str, Any]) -> None:
+        """Of a run of somebody else's, that it has no end on record and never will."""
+        kind, identifier = str(begun["action"]).partition("_")[0], str(begun["diagnosis_id"])
+        text = (
+            f"{kind} {identifier} was begun at {begun.get('time')} and has no end: its process {begun['pid']} is gone"
+        )
+        details = {"began": begun.get("time"), "process": begun["pid"], "noticed_by": self.identifier}
+        # Not a line of this run's own, so it has no number.
+        with self._lock:
+            self._put(identifier, {"pid": os.getpid(), "action": f"{kind}_vanished", **details}, text, _WARNING)
 
     def _end(self, outcome: Mapping[str, Any]) -> None:
         details = self._shown(outcome)
@@ -127,7 +144,7 @@ class ActionLog:
         text = f"command allowed: {details['command']}" + (" (without a sandbox)" if sandbox == "none" else "")
         self._write("command_started", text, details, priority=_WARNING if sandbox == "none" else _INFO, ahead=True)
         self._running.add(identifier)
-        self._totals["commands"] += 1
+        self._count(commands=1)
 
     def command_done(self, result: Mapping[str, Any], refused_by: str) -> None:
         """What came of a command: it ended, or was not run. `result`: as the protocol has it, `command` redacted."""
@@ -158,7 +175,7 @@ class ActionLog:
         verdict = {"verdict": "refused", "by": refused_by} if refused else {"verdict": "not run"}
         action = "command_refused" if refused else "command_not_run"
         text = f"command {verdict['verdict']}: {details['command']} ({why['reason']})"
-        self._totals["commands_refused" if refused else "commands_not_run"] += 1
+        self._count(**{"commands_refused" if refused else "commands_not_run": 1})
         self._write(action, text, {**details, **verdict, **why}, priority=_NOTICE)
 
     def program_started(self, program: Mapping[str, Any]) -> None:
@@ -166,7 +183,7 @@ class ActionLog:
         details = self._shown({name: program.get(name) for name in ("name", "type", "target", "duration", "filters")})
         text = f"eBPF program {details['name']}: {details['type']} {details['target']}"
         self._write("program_started", text, details, ahead=True)
-        self._totals["programs"] += 1
+        self._count(programs=1)
 
     def program_ended(self, key: str, result: Mapping[str, Any]) -> None:
         """What came of an eBPF program: its result under `key`."""
@@ -183,14 +200,18 @@ class ActionLog:
         details = self._shown(asked)
         text = f"{sent} bytes for the model {details['model']} at {details['endpoint_host']}"
         self._write("request_started", text, details, ahead=True)
-        self._totals["requests"] += 1
+        self._count(requests=1)
 
     def request_ended(self, sent: int, received: int, **more: Any) -> None:
         """What came of a request: `sent` and `received` in bytes. `more`: status, tokens, error."""
         details = {"bytes_sent": sent, "bytes_received": received, **self._shown(more)}
         text = f"{sent} bytes sent, {received} received (status {more.get('status')})"
         self._write("request_ended", text, details, priority=_NOTICE if more.get("error") else _INFO)
-        self._totals.update(bytes_sent=sent, bytes_received=received)
+        self._count(bytes_sent=sent, bytes_received=received)
+
+    def _count(self, **more: int) -> None:
+        with self._lock:
+            self._totals.update(more)
 
     def _shown(self, details: Mapping[str, Any]) -> dict[str, Any]:
         """`details`, redacted and then bounded."""
@@ -204,22 +225,29 @@ class ActionLog:
         action = what if "_" in what else f"{self._kind}_{what}"
         with self._lock:
             self._sequence += 1
-            line = _as_line(
-                {
-                    "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-                    "diagnosis_id": self.identifier,
-                    "sequence": self._sequence,
-                    "pid": os.getpid(),
-                    "action": action,
-                    **details,
-                }
-            )
-            problems = [self._to_file(line), self._to_journal(line, action, text, priority)]
+            numbered = {"sequence": self._sequence, "pid": os.getpid(), "action": action, **details}
+            problems = self._put(self.identifier, numbered, text, priority)
             if None in problems:
                 return
             self._unrecorded += 1
         if ahead and self._required:
             raise Unrecorded(f"It could not be put on record: {', and '.join(filter(None, problems))}.")
+
+    def _put(
+        self, identifier: str, details: Mapping[str, Any], text: str, priority: int
+    ) -> tuple[Optional[str], Optional[str]]:
+        """A line to both places, and why the file and the journal did not take it; None of one that did."""
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        line = _as_line({"time": now, "diagnosis_id": identifier, **details})
+        fields = {
+            "MESSAGE": _as_text(text),
+            "PRIORITY": str(priority),
+            "SYSLOG_IDENTIFIER": IDENTIFIER,
+            "NANNYAPI_DIAGNOSIS_ID": identifier,
+            "NANNYAPI_ACTION": str(details["action"]),
+            "NANNYAPI_LINE": line,
+        }
+        return self._to_file(line), self._to_journal(fields)
 
     def _to_file(self, line: str) -> Optional[str]:
         """None where it took the line, else why not."""
@@ -231,15 +259,7 @@ class ActionLog:
             return str(error)
         return None
 
-    def _to_journal(self, line: str, action: str, text: str, priority: int) -> Optional[str]:
-        fields = {
-            "MESSAGE": _as_text(text),
-            "PRIORITY": str(priority),
-            "SYSLOG_IDENTIFIER": IDENTIFIER,
-            "NANNYAPI_DIAGNOSIS_ID": self.identifier,
-            "NANNYAPI_ACTION": action,
-            "NANNYAPI_LINE": line,
-        }
+    def _to_journal(self, fields: dict[str, str]) -> Optional[str]:
         try:
             journal.send(fields, self._socket)
         except OSError as error:
