@@ -351,6 +351,7 @@ def test_a_process_of_another_boot_is_gone_and_of_another_container_nothing_is_k
     def seen(**born: Any) -> bool:
         return bool(vanished([json.dumps({**alive, "process_birth": {**birth(), **born}}).encode()]))
 
+    assert 0 < birth()["start"] < begun["process_birth"]["start"]
     assert not seen()
     assert seen(start=1)  # the number has gone to another process since
     assert seen(boot="another")
