@@ -323,23 +323,24 @@ def test_the_operator_can_have_it_done_all_the_same_and_the_result_says_so(ansib
     assert traced["action_log"]["unrecorded"] == 3
 
 
-def test_on_a_disk_that_becomes_full_nothing_more_is_done_and_what_was_found_comes_back(
-    ansible: Ansible, tmp_path: Path
+def test_on_a_disk_that_becomes_full_nothing_more_is_done_and_the_result_says_so(
+    ansible: Ansible, log: Log, tmp_path: Path
 ) -> None:
-    # One page for all lines: the beginning fits, and not much more.
-    mounts = f"mount -t tmpfs -o size=4k,mode=755 tmpfs /var/log && (sleep 12; cp -r /var/log/nannyapi {tmp_path}) &"
-    wrapper = ("unshare", "--mount", "sh", "-c", f'{mounts} sleep 1; "$@"; status=$?; wait; exit $status', "sh")
-    result = ansible.module("diagnose", SHORT, wrapper=wrapper)
+    ansible.module("diagnose", SHORT, wrapper=log.wrapper)
+    first = len(log.path.read_bytes().splitlines()[0])
+    # One page for all lines, in which the beginning fits, and nothing more that is longer than what is left.
+    filler = tmp_path / "filler"
+    filler.write_bytes(b" " * (4096 - first - 60) + b"\n")
+    here = f"install -d -m 700 /var/log/nannyapi && install -m 600 {filler} {LOG}"
+    after = f'"$@"; status=$?; cp {LOG} {tmp_path}/kept; exit $status'
+    mounts = f"mount -t tmpfs -o size=4k,mode=755 tmpfs /var/log && {here} && {after}"
+    result = ansible.module("diagnose", SHORT, wrapper=("unshare", "--mount", "sh", "-c", mounts, "sh"))
     assert result["failed"] is True
     assert result["ended"] == "model_error"
     assert "The model was not asked. It could not be put on record" in result["error"]
-    refused = [each for each in result["command_results"] if each.get("refused")]
-    assert refused
-    assert all("could not be put on record" in each["reason"] for each in refused)
-    assert result["action_log"]["unrecorded"] > 0
-    written = (tmp_path / "nannyapi" / LOG.name).read_bytes()
+    assert "No space left" in result["error"] or "no space is left" in result["error"]
+    assert (result["command_results"], result["ebpf_results"]) == ([], {})
+    assert result["action_log"]["unrecorded"] == 1
+    written = (tmp_path / "kept").read_bytes()
     assert written.endswith(b"}\n")
-    lines = [json.loads(line) for line in written.splitlines()]
-    assert lines[0]["action"] == "diagnosis_started"
-    ran = {each["id"] for each in result["command_results"] if not each.get("refused")}
-    assert ran == {line["id"] for line in of(lines, "command_started")}
+    assert [json.loads(line)["action"] for line in written.splitlines()[1:]] == ["diagnosis_started"]
