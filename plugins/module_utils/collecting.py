@@ -17,7 +17,6 @@ from .commands.fence import choose
 from .commands.policy import Policy
 from .commands.runner import Limits
 from .ebpf.bundle import Bundle
-from .ebpf.capability import survey
 from .ebpf.own_tree import connection_root
 from .ebpf.programs import NEEDED, Programs
 from .ebpf.tracer import TraceLimits, Tracer
@@ -28,6 +27,7 @@ from .redaction.redactor import Redactor
 from .session import machine
 from .session.actions import ActionLog
 from .session.ending import Ending, Stopped
+from .tracing import Tracing
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,14 @@ class CollectOptions:
     max_cpu_share: Optional[float] = None
     compiler: str = NEEDED
     unsandboxed_commands: bool = False
+    privileges: Optional[str] = None
 
 
 class Host(contextlib.AbstractContextManager["Host"]):
-    """This host, for one diagnosis. Raises PolicyError where the site's rules cannot be read."""
+    """This host, for one diagnosis.
+
+    Raises PolicyError where the site's rules cannot be read, PrivilegesError where it cannot trace as it was told to.
+    """
 
     def __init__(
         self, options: CollectOptions, redactor: Redactor, ending: Ending, progress: Progress, actions: ActionLog
@@ -52,16 +56,10 @@ class Host(contextlib.AbstractContextManager["Host"]):
         self.redactor = redactor
         self._ending = ending
         policy = Policy.for_host()
+        self._tracing = _tracing(options, ending)
         self._fence = choose(policy.secret_patterns, options.unsandboxed_commands)
-        tracer = Tracer(
-            options.bundle,
-            own_roots=[os.getpid(), connection_root()],
-            stop=ending.event,
-            limits=TraceLimits(seconds=options.trace_seconds, cpu_share=options.max_cpu_share),
-            programs=Programs(options.bundle, options.compiler),
-        )
         self._collector = Collector(
-            tracer,
+            self._tracing,
             policy,
             Limits(seconds=options.command_seconds, output_bytes=options.output_bytes),
             stop=ending.event,
@@ -73,6 +71,7 @@ class Host(contextlib.AbstractContextManager["Host"]):
 
     def __exit__(self, *exception: object) -> None:
         self._fence.close()
+        self._tracing.close()
 
     def survey(self, issue: str) -> dict[str, Any]:
         """What the model is told first, redacted: `issue`, `system_information`, `capabilities`; and as `take_up`.
@@ -86,8 +85,9 @@ class Host(contextlib.AbstractContextManager["Host"]):
         return {**shown, **self.take_up()}
 
     def take_up(self) -> dict[str, Any]:
-        """What may be otherwise in a later run of the same diagnosis: `sandbox`, `machine`, `boot`."""
-        return {"sandbox": self._fence.describe(), "machine": machine.machine(), "boot": machine.boot()}
+        """What may be otherwise in a later run of the same diagnosis: `sandbox`, `privileges`, `machine`, `boot`."""
+        told = {"sandbox": self._fence.describe(), "privileges": self._tracing.describe()}
+        return {**told, "machine": machine.machine(), "boot": machine.boot()}
 
     def collect(
         self, commands: list[dict[str, Any]], programs: list[dict[str, Any]], deadline: Optional[float]
@@ -110,3 +110,15 @@ class Host(contextlib.AbstractContextManager["Host"]):
     def identities(self) -> dict[str, str]:
         """What placeholders of addresses, hosts and users stand for: for a file on this host alone."""
         return self.redactor.identities
+
+
+def _tracing(options: CollectOptions, ending: Ending) -> Tracing:
+    programs = Programs(options.bundle, options.compiler)
+    tracer = Tracer(
+        options.bundle,
+        own_roots=[os.getpid(), connection_root()],
+        stop=ending.event,
+        limits=TraceLimits(seconds=options.trace_seconds, cpu_share=options.max_cpu_share),
+        programs=programs,
+    )
+    return Tracing(tracer, programs, ending, options.privileges)

@@ -26,6 +26,7 @@ from .evidence.collector import Progress
 from .fitting import fit_evidence
 from .grounding.check import bounded
 from .keeping import Kept, kept
+from .least_privilege import decide
 from .loop import Admission, LoopLimits, diagnose
 from .loop_state import StateError
 from .model.factory import make_model
@@ -62,6 +63,7 @@ class Options:
     max_cpu_share: Optional[float] = None
     compiler: str = NEEDED
     unsandboxed_commands: bool = False
+    privileges: Optional[str] = None
     tokens: int = 0
     unrecorded_actions: bool = False
     redact: tuple[str, ...] = ()
@@ -141,7 +143,7 @@ def run(options: Options, ending: Ending, progress: Progress) -> dict[str, Any]:
     """Diagnoses, and gives the result with `record`, the path of the full record.
 
     Raises DiagnosisError, and what the rooms raise before anything was asked: SettingsError, MissingLibrary, Busy,
-    RecordError, Stopped, Unrecorded, EbpfError, OSError.
+    PrivilegesError, RecordError, Stopped, Unrecorded, EbpfError, OSError.
     """
     issue = issue_of(options)
     check_limits(options)
@@ -183,7 +185,7 @@ def _model(settings: Settings, actions: ActionLog, episode_id: Optional[str]) ->
 
 def _telling(options: Options) -> dict[str, Any]:
     """The options that say what a run may do, for the log of actions."""
-    names = (*_RANGES, "unsandboxed_commands", "unrecorded_actions", "redact", "resume")
+    names = (*_RANGES, "unsandboxed_commands", "unrecorded_actions", "privileges", "redact", "resume")
     policy = SITE_FILE if os.path.lexists(SITE_FILE) else "built-in"
     return {**{name: getattr(options, name) for name in names}, "command_policy": policy}
 
@@ -320,7 +322,7 @@ def _told(issue: str, how: Lead, site: Site) -> dict[str, Any]:
         told.update(site.take_up())
         told["notes"] = keeping.since(told.get("boot"))
     keeping.check("", told.get("machine"))
-    seen = {name: told.get(name) for name in ("sandbox", "machine", "boot")}
+    seen = {name: told.get(name) for name in ("sandbox", "privileges", "machine", "boot")}
     keeping.note(host=system["hostname"], issue=told["issue"], redacted=site.redacted, **seen)
     return told
 
@@ -344,6 +346,7 @@ def _collecting(options: Options) -> CollectOptions:
         max_cpu_share=options.max_cpu_share,
         compiler=options.compiler,
         unsandboxed_commands=options.unsandboxed_commands,
+        privileges=options.privileges,
     )
 
 
@@ -421,4 +424,5 @@ def plan(options: Options, capabilities: Optional[dict[str, Any]] = None) -> dic
         "would": would,
         "settings": shown,
         "ebpf_capabilities": capabilities or survey(attach=False),
+        "privileges": None if capabilities else decide(options.privileges).describe(),
     }

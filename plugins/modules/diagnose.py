@@ -28,6 +28,7 @@ author:
   - NannyAPI contributors (@nannyapi)
 extends_documentation_fragment:
   - nannyapi.diagnostics.compiler
+  - nannyapi.diagnostics.privileges
   - nannyapi.diagnostics.attributes
   - nannyapi.diagnostics.attributes.info
   - nannyapi.diagnostics.attributes.actiongroup
@@ -319,6 +320,18 @@ sandbox:
     trusted_reader: true
     dbus_filter: true
     reason:
+privileges:
+  description:
+    - As whom the tracing process traced. C(mode) is V(least) or V(root), and C(reason) says why it was root.
+      C(capabilities) are all that the process had, null for root.
+  returned: when a diagnosis was made, and in check mode
+  type: dict
+  sample:
+    mode: least
+    account: nannyapi
+    capabilities: [CAP_BPF, CAP_DAC_READ_SEARCH, CAP_PERFMON, CAP_SYSLOG]
+    missing: []
+    reason:
 redacted:
   description: How many different secrets of each kind were redacted, and addresses, hosts and users with O(redact).
   returned: when a diagnosis was made
@@ -472,6 +485,7 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils import deps, 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.errors import PolicyError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.diagnosis_arguments import ARGUMENTS, options_of
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors import EbpfError
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.least_privilege import PrivilegesError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.settings import SettingsError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.redaction.memory import UnreadableMemory
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.actions import Unrecorded
@@ -490,6 +504,7 @@ PROBLEMS = (
     Forgotten,
     PolicyError,
     OSError,
+    PrivilegesError,
     RecordError,
     SettingsError,
     Stopped,

@@ -24,6 +24,7 @@ author:
   - NannyAPI contributors (@nannyapi)
 extends_documentation_fragment:
   - nannyapi.diagnostics.compiler
+  - nannyapi.diagnostics.privileges
   - nannyapi.diagnostics.attributes
   - nannyapi.diagnostics.attributes.info
   - nannyapi.diagnostics.attributes.actiongroup
@@ -200,6 +201,18 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+privileges:
+  description:
+    - As whom the tracing process traced. C(mode) is V(least) or V(root), and C(reason) says why it was root.
+      C(capabilities) are all that the process had, null for root.
+  returned: when something was to be traced
+  type: dict
+  sample:
+    mode: least
+    account: nannyapi
+    capabilities: [CAP_BPF, CAP_DAC_READ_SEARCH, CAP_PERFMON, CAP_SYSLOG]
+    missing: []
+    reason:
 ebpf_results:
   description:
     - A result for each program. The key is the program's name and the time of its start in seconds since the Unix
@@ -381,6 +394,7 @@ would_trace:
   sample: [tracepoint syscalls/sys_enter_openat for 5 s]
 """
 
+import contextlib
 import json
 import os
 
@@ -391,11 +405,13 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors i
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.own_tree import connection_root
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.programs import Programs
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import TraceLimits, Tracer
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.least_privilege import PrivilegesError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.actions import TRACE, ActionLog
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.asker import who_asked
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.ending import Ending, Stopped
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.progress import ProgressFile
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.record import new_id
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.tracing import Tracing
 
 MAX_PROGRAMS = 16
 FILTERS = {
@@ -426,6 +442,7 @@ def main() -> None:
             "max_events": {"type": "int", "default": 50},
             "max_cpu_share": {"type": "float"},
             "compiler": {"type": "str", "choices": ["needed", "always", "never"], "default": "needed"},
+            "privileges": {"type": "str", "choices": ["auto", "least", "root"]},
             "_asked_by": {"type": "dict", "default": {}},
             "_bpf": {"type": "str", "no_log": True},
             "_progress": {"type": "str"},
@@ -436,21 +453,28 @@ def main() -> None:
     ending.watch()
     try:
         trace(module, ending)
-    except (EbpfError, Stopped) as error:
+    except (EbpfError, PrivilegesError, Stopped) as error:
         module.fail_json(msg=str(error))
 
 
 def trace(module: AnsibleModule, ending: Ending) -> None:
-    programs, share = module.params["programs"], module.params["max_cpu_share"]
+    share = module.params["max_cpu_share"]
     bundle = Bundle.unpack(module.params["_bpf"] or "")
+    programs_ready = Programs(bundle, module.params["compiler"])
     tracer = Tracer(
         bundle,
         own_roots=[os.getpid(), connection_root()],
         stop=ending.event,
         limits=TraceLimits(programs=MAX_PROGRAMS, events=max(0, module.params["max_events"]), cpu_share=share),
-        programs=Programs(bundle, module.params["compiler"]),
+        programs=programs_ready,
     )
-    problems = tracer.check(programs)
+    with contextlib.closing(Tracing(tracer, programs_ready, ending, module.params["privileges"])) as tracing:
+        _trace(module, ending, tracing)
+
+
+def _trace(module: AnsibleModule, ending: Ending, tracing: Tracing) -> None:
+    programs, share = module.params["programs"], module.params["max_cpu_share"]
+    problems = tracing.check(programs)
     if share is not None and share < 0:
         problems.append(f"The parameter max_cpu_share is {share:g}; it can be 0 (no limit) or more.")
     if problems or not programs:
@@ -461,16 +485,17 @@ def trace(module: AnsibleModule, ending: Ending) -> None:
     # What is traced is what the playbook says, so that a host where it cannot be put on record is traced all the same.
     actions = ActionLog(new_id(), kind=TRACE, required=False)
     about = {"programs": [f"{program['type']} {program['target']}" for program in programs]}
-    options = {name: module.params[name] for name in ("max_events", "max_cpu_share", "compiler")}
+    options = {name: module.params[name] for name in ("max_events", "max_cpu_share", "compiler", "privileges")}
     with actions.recorded(who_asked(module.params["_asked_by"]), about, options) as outcome:
         for program in programs:
             actions.program_started(program)
-        results = tracer.run(programs, ProgressFile(module.params["_progress"]))
+        results = tracing.run(programs, ProgressFile(module.params["_progress"]))
         for key, result in results.items():
             actions.program_ended(key, result)
         ending.check()
         errors = [result["error"] for result in results.values() if "error" in result]
         found = {"ebpf_results": results, "trace_id": actions.identifier, "action_log": actions.describe()}
+        found["privileges"] = tracing.describe()
         outcome.update(bytes_returned=len(json.dumps(found, default=str)))
         if errors:
             outcome.update(ended="failed", error=" ".join(dict.fromkeys(errors)))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from . import calling, calls, kernel, latency, layout, sampling, steps
+from .borrowing import open_stack
 from .errors import EbpfError, HostError
 from .function_types import PlannedFunction
 from .functions import FunctionTarget
@@ -238,7 +239,9 @@ class FunctionProbe:
     def _is_in_function(self, event: layout.FunctionEvent) -> bool:
         """Whether the function is on the thread's stack; true where the kernel does not show stacks."""
         try:
-            stack = Path(f"/proc/{event.pid_tgid >> 32}/task/{event.pid_tgid & 0xFFFFFFFF}/stack").read_text("ascii")
+            shown = open_stack(event.pid_tgid >> 32, event.pid_tgid & 0xFFFFFFFF)
+            with open(shown, encoding="ascii") as file:
+                stack = file.read()
         except (OSError, ValueError):
             return True
         return f" {self._target.name}+0x" in stack

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
+from . import borrowing
 from .errors import HostError
 
 # Numbers of bpf(2), perf_event_open(2) and membarrier(2) by machine; sources:
@@ -175,7 +176,8 @@ def recursion_misses(program: int) -> Optional[int]:
 
 def enable_statistics() -> int:
     """Lets the kernel measure how long eBPF programs run while this descriptor is open. From 5.8 on. Raises OSError."""
-    return _bpf(_ENABLE_STATS, struct.pack("<I", _STATS_RUN_TIME))
+    asked = {"what": borrowing.STATISTICS}
+    return borrowing.or_borrowed(lambda: _bpf(_ENABLE_STATS, struct.pack("<I", _STATS_RUN_TIME)), asked)
 
 
 def program_statistics(program: int) -> tuple[int, int]:
@@ -239,7 +241,13 @@ def open_tracing(program: int) -> int:
 
 def open_tracepoint(identifier: int, program: int) -> int:
     """Attaches a program to the tracepoint of that id; closing the descriptor detaches it. Raises OSError."""
-    return _open_event(struct.pack("<IIQQ", _PERF_TYPE_TRACEPOINT, _PERF_ATTR_BYTES, identifier, 1), program)
+    asked = {"what": borrowing.TRACEPOINT, "id": identifier}
+    return _with_program(borrowing.or_borrowed(lambda: tracepoint_event(identifier), asked), program)
+
+
+def tracepoint_event(identifier: int) -> int:
+    """A perf event of the tracepoint of that id. Raises OSError."""
+    return _open_event(struct.pack("<IIQQ", _PERF_TYPE_TRACEPOINT, _PERF_ATTR_BYTES, identifier, 1))
 
 
 def open_kprobe(function: str, at_return: bool, program: int) -> int:
@@ -247,6 +255,12 @@ def open_kprobe(function: str, at_return: bool, program: int) -> int:
 
     The probe is the descriptor's own: nothing of it is seen under tracefs, and nothing stays behind.
     """
+    asked = {"what": borrowing.FUNCTION, "function": function, "at_return": at_return}
+    return _with_program(borrowing.or_borrowed(lambda: kprobe_event(function, at_return), asked), program)
+
+
+def kprobe_event(function: str, at_return: bool) -> int:
+    """A perf event of a function's entry or return. Raises OSError."""
     try:
         kind = int((_KPROBES / "type").read_text(encoding="ascii"))
         bit = int((_KPROBES / "format" / "retprobe").read_text(encoding="ascii").rpartition(":")[2])
@@ -255,13 +269,13 @@ def open_kprobe(function: str, at_return: bool, program: int) -> int:
     name = ctypes.create_string_buffer(function.encode())
     config = 1 << bit if at_return else 0
     attributes = struct.pack("<IIQQ", kind, _PERF_ATTR_BYTES, config, 1).ljust(56, b"\0")
-    return _open_event(attributes + struct.pack("<QQ", _address(name), 0), program)
+    return _open_event(attributes + struct.pack("<QQ", _address(name), 0))
 
 
-def _open_event(attributes: bytes, program: int) -> int:
-    """Opens the perf event that the attributes describe (struct perf_event_attr) and gives it a program.
+def _open_event(attributes: bytes) -> int:
+    """Opens the perf event that the attributes describe (struct perf_event_attr).
 
-    The event is never enabled: the program runs for every CPU all the same, and no record is queued for anybody.
+    The event is never enabled: its program runs for every CPU all the same, and no record is queued for anybody.
     """
     flags = struct.pack("<Q", 1)  # bit 0: disabled
     attributes = attributes.ljust(40, b"\0")[:40] + flags + attributes[48:]
@@ -270,12 +284,17 @@ def _open_event(attributes: bytes, program: int) -> int:
     if fd < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
-    try:
-        fcntl.ioctl(fd, _PERF_IOC_SET_BPF, program)
-    except OSError:
-        os.close(fd)
-        raise
     return fd
+
+
+def _with_program(event: int, program: int) -> int:
+    """Gives a perf event a program; the event. Raises OSError."""
+    try:
+        fcntl.ioctl(event, _PERF_IOC_SET_BPF, program)
+    except OSError:
+        os.close(event)
+        raise
+    return event
 
 
 def _online_cpu() -> int:

@@ -50,6 +50,13 @@ class Programs:
             self._ready.update(self._compiled(missing, stop))
         return {source: self._ready[source] for source in needed}
 
+    def compile_what_is_not_carried(self, sources: Iterable[str]) -> None:
+        """Makes ready what came without bytecode, or is to be compiled all the same. Raises HostError."""
+        came = self._bundle.files
+        missing = [source for source in sources if self._choice == ALWAYS or bytecode.file_name(source) not in came]
+        if missing and self._choice != NEVER:
+            self.provide(missing)
+
     def layouts(self, text: str, compile_it: Callable[[], str]) -> str:
         """What the compiler said of a text about the layout of structs: earlier, or now. Raises HostError."""
         if self._choice == NEVER:

@@ -130,12 +130,16 @@ class Tracer:
             if index >= self._limits.programs:
                 prepared = HostError(f"At most {self._limits.programs} programs run at once; trace it another time.")
             if isinstance(prepared, EbpfError):
-                results[index] = _failed(program, str(prepared))
+                results[index] = failed(program, str(prepared))
             else:
                 probes.append((index, *prepared))
         if probes:
             results.update(self._trace(probes, progress or (lambda event: None)))
-        return {self._key(results[index]): results[index] for index in sorted(results)}
+        return self.keyed([results[index] for index in sorted(results)])
+
+    def keyed(self, results: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Results by keys that are distinct among all that this tracer gave."""
+        return {self._key(result): result for result in results}
 
     def close(self) -> None:
         """Returns when all is detached and freed."""
@@ -180,13 +184,13 @@ class Tracer:
                 followed = ProcessTrees(objects[trees.SOURCE])
                 followed.own(self._roots)
             except (EbpfError, OSError) as error:
-                return {index: _failed(request, _sentence(error)) for index, request, _probe in probes}
+                return {index: failed(request, _sentence(error)) for index, request, _probe in probes}
             for index, request, probe in probes:
                 try:
                     running.append(self._attach(index, request, probe, objects, followed, budget))
                     watch.add(index, running[-1].objects)
                 except _UNFORESEEN as error:
-                    results[index] = _failed(request, _sentence(error, request.target))
+                    results[index] = failed(request, _sentence(error, request.target))
             _begin_together(running)
             if running:
                 longest = max(one.request.duration for one in running)
@@ -273,7 +277,7 @@ class Tracer:
             keys, notes = watch.result(one.index, seconds, request.duration)
             notes += one.scope.notes(followed.lost())
         except _UNFORESEEN as error:
-            return _failed(request, f"{request.target} was traced, but what was counted could not be read: {error}")
+            return failed(request, f"{request.target} was traced, but what was counted could not be read: {error}")
         result.update({"event_count": measured["event_count"], "events": measured["events"], "summary": ""})
         result.update(
             {
@@ -323,7 +327,7 @@ def _sentence(error: Exception, target: str = "") -> str:
     return str(error)
 
 
-def _failed(request: Any, error: str) -> dict[str, Any]:
+def failed(request: Any, error: str) -> dict[str, Any]:
     """The result of a program that was not attached. `request` may be anything that a model wrote."""
     data = request if isinstance(request, dict) else {}
     if isinstance(request, ProgramRequest):

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Optional, Union
+from typing import Any, Optional, Protocol, Union
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.errors import Refused
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.fence import NoFence
@@ -23,7 +23,6 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.poli
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.runner import Limits, run_commands
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.sandbox import Sandbox
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.verdict import Verdict
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracer import Tracer
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.injection.imitations import unmarked
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.redaction.redactor import Redactor
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.actions import ActionLog, Unrecorded
@@ -34,12 +33,19 @@ Progress = Callable[[dict[str, Any]], None]
 _COMMANDS_AT_ONCE = 4
 
 
+class Traces(Protocol):
+    """What traces for a round: a Tracer, here or in a process of its own."""
+
+    def run(self, programs: list[Any], progress: Optional[Progress] = None) -> dict[str, dict[str, Any]]:
+        """As Tracer.run."""
+
+
 class Collector:
     """Collects on this host. One instance serves one diagnosis, so that keys of results are distinct within it."""
 
     def __init__(
         self,
-        tracer: Tracer,
+        tracer: Traces,
         policy: Policy,
         limits: Limits,
         *,

@@ -1,0 +1,47 @@
+# Copyright: (c) 2026, NannyAPI contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is opened, with all capabilities, for a process that traces with few. Private to the collection.
+
+Each is checked to be what it says it is: an event of a tracepoint by its number, of a function by its name, the
+measuring of programs, the stack of a thread. None of them shows or changes anything by itself: it takes a program, and
+to load one takes capabilities that the borrower has for itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from typing import Any
+
+from . import kernel
+from .borrowing import FUNCTION, STACK, STATISTICS, TRACEPOINT, open_stack
+
+_NAME = re.compile(r"[A-Za-z0-9_.:$]{1,255}")
+
+
+def lend(asked: dict[str, Any]) -> int:
+    """A new descriptor; what was asked for is checked. Raises OSError."""
+    what = asked.get("what")
+    if what == STATISTICS:
+        return kernel.enable_statistics()
+    if what == TRACEPOINT:
+        return kernel.tracepoint_event(_number(asked, "id"))
+    if what == FUNCTION:
+        name = asked.get("function")
+        if isinstance(name, str) and _NAME.fullmatch(name):
+            return kernel.kprobe_event(name, asked.get("at_return") is True)
+    if what == STACK:
+        return open_stack(_number(asked, "process"), _number(asked, "thread"))
+    raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+def _number(asked: dict[str, Any], name: str) -> int:
+    value = asked.get(name)
+    if type(value) is not int or not 0 <= value < 1 << 31:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    return value
+
+
+__all__ = ["lend"]
