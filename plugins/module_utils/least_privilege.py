@@ -24,6 +24,7 @@ from .session.giving_up import capability_sets
 
 AUTO, LEAST, ROOT = "auto", "least", "root"
 CHOICES = (AUTO, LEAST, ROOT)
+OWN = "own"  # not an answer to what is wanted: of a process that was not started by root
 ACCOUNT = "nannyapi"
 SETTING = Path("/etc/nannyapi/privileges.json")
 # Without an account of that name: ids below those of commands, within no range that distributions hand out.
@@ -51,7 +52,7 @@ class Privileges:
         """As a result and ebpf_info have it; `capabilities` is null for a process that gave none up."""
         least = self.mode == LEAST
         return {
-            "mode": self.mode,
+            "mode": self.mode if os.geteuid() == 0 else OWN,
             "account": (self.account or str(self.user)) if least else _name(os.geteuid()),
             "capabilities": [f"CAP_{name}" for name in self.keep] if least else None,
             "missing": [f"CAP_{name}" for name in self.missing],

@@ -13,11 +13,12 @@ import contextlib
 from typing import Any, Optional
 
 from .ebpf import borrowing, kernel
+from .ebpf.bundle import Bundle
 from .ebpf.bytecode import SOURCES
 from .ebpf.capability import survey
 from .ebpf.errors import EbpfError
 from .ebpf.lending import lend
-from .ebpf.programs import Programs
+from .ebpf.programs import NEVER, Programs
 from .ebpf.tracer import Progress, Tracer, failed
 from .least_privilege import LEAST, ROOT, Privileges, PrivilegesError, decide
 from .session.apart import Apart, ApartError, CallError
@@ -108,3 +109,12 @@ class Tracing:
             self._tracer.close()
         else:
             self._apart.close()
+
+
+def survey_as_traced(ending: Ending) -> tuple[dict[str, Any], dict[str, Any]]:
+    """As whom this host is traced, and what can be traced so. Raises PrivilegesError."""
+    bundle = Bundle({})
+    programs = Programs(bundle, NEVER)
+    with contextlib.closing(Tracing(Tracer(bundle), programs, ending)) as tracing:
+        surveyed = tracing.survey()
+        return tracing.describe(), surveyed

@@ -15,6 +15,7 @@ description:
   - Whatever is not available comes with its reason and with what would change that.
   - Whether the kernel accepts programs is found out by attaching an empty program to a tracepoint for an instant.
     In check mode this is left out.
+  - It is found out with the capabilities that tracing gets here, see RV(privileges).
 author:
   - NannyAPI contributors (@nannyapi)
 extends_documentation_fragment:
@@ -94,13 +95,13 @@ lockdown:
     remedy:
     mode: none
 capabilities:
-  description: Which of the capabilities that tracing may use the module had.
+  description: Which of the capabilities that tracing may use the process had that looked, as one that traces has them.
   returned: always
   type: dict
   sample:
     CAP_BPF: true
     CAP_PERFMON: true
-    CAP_SYS_RESOURCE: false
+    CAP_SYS_ADMIN: false
 settings:
   description: The kernel's settings that restrict tracing, null where the kernel has no such setting.
   returned: always
@@ -109,6 +110,24 @@ settings:
     perf_event_paranoid: 2
     unprivileged_bpf_disabled: 2
     kptr_restrict: 0
+privileges:
+  description:
+    - As whom this host is traced, unless a task says otherwise. What else is returned was found out as that account,
+      with these capabilities.
+    - C(mode) is V(least), an account that owns nothing with no more than C(capabilities); V(root); or V(own), where the
+      task was not started by root. C(reason) says why it is not V(least), and C(missing) which capabilities root itself
+      would have to have for it.
+    - C(lent) is what a process without CAP_SYS_ADMIN cannot open by itself, and is handed.
+  returned: always
+  type: dict
+  sample:
+    mode: least
+    account: nannyapi
+    capabilities: [CAP_BPF, CAP_DAC_READ_SEARCH, CAP_PERFMON, CAP_SYSLOG]
+    missing: []
+    reason:
+    lent:
+      - have the kernel measure what programs cost
 bcc:
   description: The compiler of the eBPF programs.
   returned: always
@@ -157,12 +176,28 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands import fence
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.capability import survey
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.needs import LENT, NEEDS
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.least_privilege import (
+    LEAST,
+    PrivilegesError,
+    decide,
+)
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.ending import Ending
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.tracing import survey_as_traced
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    sandbox = None if module.check_mode else fence.survey()
-    module.exit_json(changed=False, sandbox=sandbox, **survey(attach=not module.check_mode))
+    try:
+        if module.check_mode:
+            privileges, found, sandbox = decide().describe(), survey(attach=False), None
+        else:
+            privileges, found = survey_as_traced(Ending())
+            sandbox = fence.survey()
+    except PrivilegesError as error:
+        module.fail_json(msg=str(error))
+    lent = [need.what for need in NEEDS if need.how == LENT] if privileges["mode"] == LEAST else []
+    module.exit_json(changed=False, sandbox=sandbox, privileges={**privileges, "lent": lent}, **found)
 
 
 if __name__ == "__main__":

@@ -66,9 +66,7 @@ class Ways:
             "attach to a function's entry by a perf event": lambda: self.kprobe(False),
             "attach to a function's return by a perf event": lambda: self.kprobe(True),
             "trace a system call": lambda: self.trace("tracepoint", "syscalls/sys_enter_openat"),
-            "trace a tracepoint": lambda: self.trace("tracepoint", "sched/sched_switch"),
             "trace a function": lambda: self.trace("kprobe", "vfs_read"),
-            "trace a function's return": lambda: self.trace("kretprobe", "vfs_read"),
             "measure what programs cost": kernel.enable_statistics,
             "await running programs (membarrier)": self.membarrier,
             "raise the limit for locked memory": self.raise_limit,
@@ -149,6 +147,7 @@ def attempt(way: Try, capabilities: set[str]) -> Optional[str]:
 
 def needed(way: Try) -> dict[str, Any]:
     """What remains when all that it works without is taken away, and what each of these is refused with."""
+    print(".", end="", file=sys.stderr, flush=True)
     kept = set(NAMES[: last_capability() + 1]) & held()
     refused = attempt(way, kept)
     if refused:

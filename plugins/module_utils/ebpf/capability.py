@@ -96,7 +96,8 @@ def _tracefs() -> dict[str, Any]:
     if path is not None:
         return _answer(path=str(path))
     reason = "No tracefs is readable at /sys/kernel/tracing."
-    if os.geteuid() != 0:
+    held = _held_capabilities()
+    if os.geteuid() != 0 and not held["CAP_DAC_READ_SEARCH"]:
         return _answer(reason, "Run the task with become: true.", path=None)
     return _answer(
         reason, "Mount it: mount -t tracefs tracefs /sys/kernel/tracing (the setup playbook does).", path=None

@@ -19,7 +19,8 @@ class Need:
     """One thing that a trace does: the capabilities that it takes, and how the tracing process comes by it.
 
     `how`: KEPT (it has the capability), LENT (another process opens it and hands over the descriptor), BEFORE (done
-    while it is still root), NOTHING. `measured`: the names that measure.py has for it.
+    while it is still root), NOTHING. `measured`: the names that measure.py has for it, with
+    kernel.perf_event_paranoid at `paranoid`.
     """
 
     what: str
@@ -27,6 +28,7 @@ class Need:
     how: str
     measured: tuple[str, ...]
     why: str = ""
+    paranoid: int = 2
 
 
 NEEDS = (
@@ -52,7 +54,7 @@ NEEDS = (
         "trace system calls, tracepoints and functions, from reading tracefs to reading the counts",
         ("BPF", "PERFMON", "DAC_READ_SEARCH"),
         KEPT,
-        ("trace a system call", "trace a tracepoint", "trace a function", "trace a function's return"),
+        ("trace a system call", "trace a function"),
     ),
     Need(
         "read what tracefs and debugfs say of tracepoints and functions",
@@ -77,12 +79,17 @@ NEEDS = (
         "open perf events where a distribution's kernel has kernel.perf_event_paranoid at 3 or more",
         ("SYS_ADMIN",),
         LENT,
-        (),
+        (
+            "attach to a tracepoint by a perf event",
+            "attach to a function's entry by a perf event",
+            "attach to a function's return by a perf event",
+        ),
         "an event that is off, for a program that the tracing process loads itself",
+        3,
     ),
     Need(
         "see where a thread waits",
-        ("SYS_ADMIN", "SYS_PTRACE"),
+        ("DAC_READ_SEARCH", "SYS_ADMIN", "SYS_PTRACE"),
         LENT,
         ("read where another user's thread waits",),
         "to tell a call that is under way from one whose return was missed",
