@@ -20,7 +20,8 @@ describe() {
         [ -e "$root/$link/." ] && echo "$link $(readlink "$root/$link")"
     done
     grep -qE '^[^ ]+ /sys/kernel(/debug)?/tracing tracefs ' /proc/mounts && echo 'tracefs mounted'
-    for path in diagnostics.json api_key command_policy.json; do
+    id nannyapi 2>/dev/null
+    for path in diagnostics.json api_key command_policy.json privileges.json; do
         [ -e "/etc/nannyapi/$path" ] && echo "$path is there"
     done
     return 0
