@@ -50,7 +50,7 @@ class Tracing:
             "nannyapi-trace",
             {
                 "check": lambda argument, progress: self._tracer.check(argument),
-                "run": lambda argument, progress: self._tracer.run(argument, progress),
+                "run": self._tracer.run,
                 "survey": lambda argument, progress: survey(bool(argument)),
             },
             user=self.privileges.user,

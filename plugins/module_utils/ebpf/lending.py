@@ -39,7 +39,7 @@ def lend(asked: dict[str, Any]) -> int:
 
 def _number(asked: dict[str, Any], name: str) -> int:
     value = asked.get(name)
-    if type(value) is not int or not 0 <= value < 1 << 31:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 31:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     return value
 
