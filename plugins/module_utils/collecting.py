@@ -78,7 +78,7 @@ class Host(contextlib.AbstractContextManager["Host"]):
 
         What in it imitates the protocol is marked; `imitations` in the system information says how much there was.
         """
-        told = {"issue": issue, "system_information": system_information(), "capabilities": survey()}
+        told = {"issue": issue, "system_information": system_information(), "capabilities": self._tracing.survey()}
         shown, imitations = marked(self.redactor.value(told))
         if imitations:
             shown["system_information"]["imitations"] = imitations

@@ -169,6 +169,7 @@ class Kept:
         if not all(name in content for name in (*_ABOUT, *RESULT)):
             return {}
         result = {name: content[name] for name in (*_ABOUT, *RESULT)}
+        result["privileges"] = content.get("privileges")  # records of earlier versions say nothing of it
         imitated = content.get("imitations", {})
         notes = [_IMITATED.format(sum(imitated.values()))] if imitated else []
         notes += [self.problem] if self.problem else []
