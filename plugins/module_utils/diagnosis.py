@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Optional, Protocol
 
 from . import deps
@@ -79,6 +80,10 @@ class DiagnosisError(Exception):
     def __init__(self, message: str, result: Optional[dict[str, Any]] = None) -> None:
         super().__init__(message)
         self.result = result or {}
+
+
+class SiteError(Exception):
+    """The host could not do its part; the message is a sentence. What it did before stays."""
 
 
 class _WatchedModel:
@@ -400,10 +405,12 @@ def facts(result: dict[str, Any]) -> dict[str, Any]:
     return {"ansible_facts": {f"nannyapi_{name}": kept[name] for name in _FACTS}}
 
 
-def plan(options: Options, capabilities: Optional[dict[str, Any]] = None) -> dict[str, Any]:
+def plan(
+    options: Options, capabilities: Optional[dict[str, Any]] = None, records: Path = record.RECORDS
+) -> dict[str, Any]:
     """What a diagnosis would do, without doing any of it. Raises as `run` does before anything is asked.
 
-    `capabilities`: of the host, where that is another one.
+    `capabilities`: of the host, where that is another one; `records`: where its records are then.
     """
     issue = issue_of(options)
     check_limits(options)
@@ -416,7 +423,7 @@ def plan(options: Options, capabilities: Optional[dict[str, Any]] = None) -> dic
         " commands and attach the eBPF programs that it asks for, and return its resolution."
     )
     if options.resume:
-        with kept(options.resume, record.RECORDS) as keeping:
+        with kept(options.resume, records) as keeping:
             keeping.check(issue, machine=None)
             issue, would = keeping.issue, keeping.would(asked, options.rounds, options.seconds)
     return {

@@ -14,6 +14,10 @@ from .model.settings import Layer
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "issue": {"type": "str", "default": ""},
     "resume": {"type": "str", "default": ""},
+    "model_access": {"type": "str", "choices": ["host", "controller"], "default": "host"},
+    "model_parallel_calls": {"type": "int", "default": 8},
+    "model_requests_per_minute": {"type": "int", "default": 0},
+    "record_dir": {"type": "path"},
     "model": {"type": "str"},
     "endpoint": {"type": "str"},
     "api_key": {"type": "str", "no_log": True},

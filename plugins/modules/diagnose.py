@@ -13,13 +13,13 @@ description:
   - Runs a diagnosis on the target host. A model is told the issue and what the host can do, and asks for read-only
     commands
     and eBPF programs. The host runs both and answers with real results, until the model gives a resolution.
-  - The model is reached from the target host. Without a model configured the collection's own offline diagnostician
-    answers,
-    which needs no network.
+  - The model is reached from the target host, or from the controller, as O(model_access) says. Without a model
+    configured the collection's own offline diagnostician answers, which needs no network.
   - Commands are judged by a policy before they run, and run in a sandbox, as an account that is not root. Nothing in a
     resolution is ever executed.
   - Only one diagnosis runs on a host at a time. Another one waits for it.
-  - The complete record of a diagnosis stays on the host, readable by root alone. Results are bounded in size.
+  - The complete record of a diagnosis stays where the model is asked from, on the host readable by root alone, on the
+    controller by the user who runs Ansible. Results are bounded in size.
   - What is done on a host and what leaves it is written to C(/var/log/nannyapi/diagnostics.jsonl) there, and to its
     journal, before it is done.
   - The record is written as it grows, so that a diagnosis that was interrupted goes on from its last complete round,
@@ -44,7 +44,7 @@ attributes:
     description: Supports being used with the C(async) keyword.
     support: full
     details:
-      - With C(async) no progress is shown.
+      - With C(async) no progress is shown. It cannot be used with O(model_access=controller).
   facts:
     description: Action returns an C(ansible_facts) dictionary that will update existing host facts.
     support: full
@@ -67,22 +67,51 @@ options:
       - See C(docs/resume.md) of the collection.
     type: str
     default: ""
+  model_access:
+    description:
+      - Who asks the model. With V(host) the target host does, and leads the diagnosis.
+      - With V(controller) the controller does. Hosts only collect, by M(nannyapi.diagnostics.diagnosis_collect). They
+        need no way to the model, no key, and neither httpx nor pydantic, which the controller's Python needs instead.
+      - What is asked, answered, shown and returned is the same with either.
+    type: str
+    choices: [host, controller]
+    default: host
+    version_added: 0.1.0
+  model_parallel_calls:
+    description:
+      - With O(model_access=controller), how many requests to one model's server may be under way at a time, of all
+        hosts and all runs of this user on this controller. V(0) sets no limit.
+      - Waiting for a turn takes the time of the diagnosis (O(seconds)), not that of the answer.
+    type: int
+    default: 8
+  model_requests_per_minute:
+    description:
+      - With O(model_access=controller), how many requests to one model's server may be begun within any minute,
+        repeated ones too, of all hosts and all runs of this user on this controller. V(0) sets no limit.
+    type: int
+    default: 0
+  record_dir:
+    description:
+      - With O(model_access=controller), the folder on the controller for the records of diagnoses, in which each host
+        has one of its own, by its name in the inventory. Where it is not set, C(nannyapi/diagnostics) in
+        E(XDG_STATE_HOME), or in C(~/.local/state).
+      - With O(model_access=host) records are in C(/var/lib/nannyapi/diagnostics) on the host, and this says nothing.
+    type: path
   model:
     description:
       - The model that answers. V(offline) is the collection's own diagnostician.
       - V(tensorzero::function_name::diagnose_and_heal) is the function of a TensorZero gateway, and the default where
         an
         endpoint is configured. Anything else is a name that the server at O(endpoint) knows.
-      - Where this is not set, E(NANNYAPI_MODEL) of the controller counts, then the host's
-        C(/etc/nannyapi/diagnostics.json).
+      - Where this is not set, E(NANNYAPI_MODEL) of the controller counts, then C(/etc/nannyapi/diagnostics.json) of
+        the host, or of the controller with O(model_access=controller).
     type: str
   endpoint:
     description:
       - The address of an OpenAI-compatible server, such as V(http://gateway:3000/openai/v1) of a TensorZero gateway.
-        The target
-        host connects to it.
-      - Where this is not set, E(NANNYAPI_ENDPOINT) of the controller counts, then the host's
-        C(/etc/nannyapi/diagnostics.json).
+        The target host connects to it, or the controller, see O(model_access).
+      - Where this is not set, E(NANNYAPI_ENDPOINT) of the controller counts, then C(/etc/nannyapi/diagnostics.json) as
+        for O(model).
     type: str
   api_key:
     description:
@@ -195,7 +224,9 @@ requirements:
 notes:
   - While it runs, what goes on is shown on the controller. The variable C(nannyapi_progress), of a host, a play or a
     task, turns that off with V(false). Then the controller does not ask the host meanwhile.
+  - With O(model_access=controller), httpx and pydantic are needed for the controller's Python and not on the host.
 seealso:
+  - module: nannyapi.diagnostics.diagnosis_collect
   - module: nannyapi.diagnostics.ebpf_trace
   - module: nannyapi.diagnostics.ebpf_info
 """
@@ -223,6 +254,13 @@ EXAMPLES = r"""
 - name: Show the cause
   ansible.builtin.debug:
     msg: "{{ diagnosis.resolution.root_cause }} ({{ diagnosis.resolution.confidence }})"
+
+- name: Ask a model that only the controller reaches, with a key that no host sees
+  nannyapi.diagnostics.diagnose:
+    issue: the host is slow since this morning
+    model_access: controller
+    model_parallel_calls: 4
+  become: true
 
 - name: Ask a TensorZero gateway, in the background of the playbook
   nannyapi.diagnostics.diagnose:
@@ -290,7 +328,8 @@ grounding:
 ended:
   description:
     - How it ended. V(resolution), or V(round_limit), V(time_limit) or V(token_limit) with the best resolution from
-      what was known, or V(model_error) or V(unusable_replies) without one. Null where the run was stopped.
+      what was known, or V(model_error) or V(unusable_replies) without one. Null where the run was stopped, or the host
+      could not do its part any more.
   returned: when a diagnosis was made
   type: str
   sample: resolution
@@ -415,7 +454,9 @@ diagnosis_id:
   type: str
   sample: 20260131T020304Z-1f2e3d4c
 record:
-  description: The file on the host that has everything, also what was left out of these values.
+  description:
+    - The file that has everything, also what was left out of these values. It is on the host, or on the controller with
+      O(model_access=controller).
   returned: when a diagnosis was made
   type: str
   sample: /var/lib/nannyapi/diagnostics/20260131T020304Z-1f2e3d4c.json
@@ -522,6 +563,12 @@ def main() -> None:
     if os.geteuid() != 0 and not module.check_mode:
         module.fail_json(
             msg=f"A diagnosis needs root on the host, and ran as uid {os.geteuid()}. Add become: true to the task.",
+            issue=module.params["issue"],
+        )
+    if module.params["model_access"] == "controller":
+        module.fail_json(
+            msg="With model_access: controller the action plugin leads the diagnosis. Call the module by its full name,"
+            " nannyapi.diagnostics.diagnose, and not through another one.",
             issue=module.params["issue"],
         )
     ending = Ending()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -27,6 +27,8 @@ _SHOWN = (
     "repair",
     "last_chance",
     "model_asked",
+    "model_waiting",
+    "not_ended",
 )
 
 
@@ -44,6 +46,7 @@ class TracingAction(ActionBase):
     _supports_async = True
     _supports_check_mode = True
     _requires_connection = True
+    _followed = 0  # modules so far: each has a file of its own for its progress
 
     def run(self, tmp: Optional[str] = None, task_vars: Optional[dict[str, Any]] = None) -> dict[str, Any]:
         """The module's result."""
@@ -52,45 +55,61 @@ class TracingAction(ActionBase):
         hidden = sorted(name for name in self._task.args if str(name).startswith("_"))
         if hidden:
             raise AnsibleActionFail(f"{', '.join(hidden)} cannot be set by a task.")
-        choice = str(self._task.args.get("compiler", NEEDED))
         try:
-            arguments = {**self._task.args, **self.additions(), "_bpf": programs.packed(choice)}
-            arguments["_asked_by"] = asked_by(task_vars)
+            bundle = programs.packed(str(self._task.args.get("compiler", NEEDED)))
         except EbpfError as error:
             raise AnsibleActionFail(str(error)) from error
-        in_background = self._task.async_val and not self._connection.has_native_async
+        try:
+            result.update(self.carry_out(bundle, task_vars))
+        finally:
+            if not self.in_background():
+                self._clear_away()
+        return result
+
+    def _clear_away(self) -> None:
+        """Removes the temporary folder. Of a host that is lost, what is known is not given up for that."""
+        try:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+        except AnsibleConnectionFailure:
+            self._connection._shell.tmpdir = None
+
+    def carry_out(self, bundle: str, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """What the task is for: the module of the same name, with `bundle`, the eBPF programs."""
+        arguments = {**self._task.args, **self.additions(), "_bpf": bundle}
+        return self.followed(str(self._task.resolved_action or self._task.action), arguments, task_vars)
+
+    def followed(self, module: str, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """The result of a module, whose progress is shown while it runs."""
+        background = self.in_background()
         forks = int(task_vars.get("ansible_forks") or 1)
         following = follower.Follower(
-            self._connection, lambda event: self._show(event, task_vars), follower.interval(forks)
+            self._connection, lambda event: self.show(event, task_vars), follower.interval(forks)
         )
-        wanted = not in_background and self._progress_wanted(task_vars)
+        wanted = not background and self.progress_wanted(task_vars)
         path = following.place(self._connection._shell.tmpdir) if wanted else None
+        self._followed += 1
+        arguments = {**arguments, "_asked_by": asked_by(task_vars)}
         if path:
-            arguments["_progress"] = path
-        try:
-            with following.following(path):
-                result.update(
-                    self._execute_module(
-                        module_name=self._task.resolved_action or self._task.action,
-                        module_args=arguments,
-                        task_vars=task_vars,
-                        wrap_async=in_background,
-                    )
-                )
-        finally:
-            if not in_background:
-                self._remove_tmp_path(self._connection._shell.tmpdir)
-        return result
+            arguments = {**arguments, "_progress": f"{path}{self._followed}"}
+        with following.following(arguments.get("_progress")):
+            done: dict[str, Any] = self._execute_module(
+                module_name=module, module_args=arguments, task_vars=task_vars, wrap_async=background
+            )
+            return done
+
+    def in_background(self) -> bool:
+        """Whether the task runs on while the playbook goes on."""
+        return bool(self._task.async_val and not self._connection.has_native_async)
 
     def additions(self) -> dict[str, Any]:
         """Arguments that only the controller knows."""
         return {}
 
-    def _progress_wanted(self, task_vars: dict[str, Any]) -> bool:
+    def progress_wanted(self, task_vars: dict[str, Any]) -> bool:
         """The variable nannyapi_progress, true where it is not set."""
         return bool(boolean(self._templar.template(task_vars.get("nannyapi_progress", True)), strict=False))
 
-    def _show(self, event: dict[str, Any], task_vars: dict[str, Any]) -> None:
+    def show(self, event: dict[str, Any], task_vars: dict[str, Any]) -> None:
         line = progress_line(str(task_vars.get("inventory_hostname", "host")), event)
         if line:
             Display().display(line)

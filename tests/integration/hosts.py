@@ -61,6 +61,11 @@ class Host:
         """An address of the host's network at which nobody is."""
         return self.address.rpartition(".")[0] + ".9"
 
+    @property
+    def network_address(self) -> str:
+        """The address of this machine in the host's network."""
+        return self.address.rpartition(".")[0] + ".1"
+
     def _first_process(self) -> int:
         """The pid, outside, of the namespace's first process."""
         children = Path(f"/proc/{self._init.pid}/task/{self._init.pid}/children")

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Optional
 
 from .exchange import Account
@@ -11,11 +13,16 @@ from .port import Model
 from .settings import OFFLINE, Settings
 
 
-def make_model(settings: Settings, account: Optional[Account] = None, episode_id: Optional[str] = None) -> Model:
+def make_model(
+    settings: Settings,
+    account: Optional[Account] = None,
+    episode_id: Optional[str] = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Model:
     """The model behind the port; raises MissingLibrary (of deps.py) and SettingsError.
 
     `account`: who is told of each request that leaves for a server. `episode_id`: what the same server issued in an
-    earlier run of the diagnosis.
+    earlier run of the diagnosis. `sleep`: what waits so many seconds before a request is tried again.
     """
     # Imported here, so that who asks the one does not need the libraries of the other.
     if settings.model == OFFLINE or settings.url is None:
@@ -24,4 +31,6 @@ def make_model(settings: Settings, account: Optional[Account] = None, episode_id
         return OfflineModel()
     from .client import ChatClient
 
-    return ChatClient(settings.model, settings.url, settings.api_key, account=account, episode_id=episode_id)
+    return ChatClient(
+        settings.model, settings.url, settings.api_key, account=account, episode_id=episode_id, sleep=sleep
+    )
