@@ -33,9 +33,11 @@ class ByTurn:
     clock: Clock
     name: str = "scripted"
     asked: list[list[dict[str, str]]] = field(default_factory=list)
+    timeouts: list[float] = field(default_factory=list)
 
     def ask(self, messages: list[dict[str, str]], timeout: float) -> Answer:
         self.asked.append([dict(message) for message in messages])
+        self.timeouts.append(timeout)
         self.clock.now += min(1.0, timeout)
         line = self.script[min(len(messages) // 2, len(self.script) - 1)]
         if isinstance(line, BaseException):
@@ -223,6 +225,7 @@ def test_where_the_time_is_used_up_there_is_time_for_a_last_turn() -> None:
     host.model.script = [LOOK_AT[0], SOLVED]
     result = host.run()
     assert (result["ended"], result["resolution"]) == ("time_limit", SOLVED)
+    assert host.model.timeouts[-1] == 4  # a fifth of the limit
     assert host.collected() == ["net0"]
 
 
