@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 import yaml
 from fixtures import Playbook
+from images import RECIPE
 from leftovers import tracing_programs
 from machines import Reached
-from truth import Perf, counted_events, forget_events
+from truth import Perf, counted_events, forget_events, passed_over
 from workload import gated, hear, process, say
 
 from playbooks import Ansible
@@ -37,7 +38,8 @@ def traced(
     set_up: list[str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Any]:
-    """Results by name; `how` they were attached; `sent`: how often perf saw the function that sends."""
+    """Results by name; `how` they were attached; how often perf saw the function that sends, and how often perf's own
+    kprobe was in the way of that; whether functions are known by their types, of the kernel or of its headers."""
     folder = tmp_path_factory.mktemp("calls")
     machine.ssh("cp /bin/true /tmp/thresh-child")
     prepared = machine.ssh(f"ip link show chaff.5 2>/dev/null || {{ {WORK['prepare'].strip()}; }}")
@@ -57,6 +59,7 @@ def traced(
                     say(running, "go")
                     assert hear(running) == "done"
                     sent = perf.stop()[events["sent"]]
+                    passed = passed_over(machine).get(events["sent"], 0)
                     output = playbook.finish()
                     assert playbook.status == 0, output
         finally:
@@ -64,7 +67,19 @@ def traced(
     found = json.loads((folder / "result.json").read_text())["ebpf_results"]
     for result in found.values():
         print(json.dumps({**result, "events": result["events"][:3]}, indent=1))
-    return {**{result["program_name"]: result for result in found.values()}, "how": how, "perf": sent}
+    known = typed or RECIPE["kernels"][machine.kernel]["headers"] == "installed"
+    said = {"how": how, "perf": sent, "passed_over": passed, "known": known}
+    return {**{result["program_name"]: result for result in found.values()}, **said}
+
+
+def agree(count: int, result: dict[str, Any], least: int, most: int) -> None:
+    """A count is between two numbers, but for what the kernel skipped, and says so.
+
+    Newer kernels run these programs preemptibly, and skip one for whoever comes to it on that processor meanwhile.
+    """
+    assert count <= most
+    assert count + result["missed"] >= least
+    assert result["missed"] == 0 or not result["exact"]
 
 
 def release(machine: Reached) -> tuple[int, ...]:
@@ -114,8 +129,10 @@ def test_it_was_attached_as_this_is_about(traced: dict[str, Any]) -> None:
 def test_a_function_that_calls_itself_and_is_called_in_interrupts_returns_as_often_as_it_is_entered(
     traced: dict[str, Any],
 ) -> None:
-    assert traced["sending"]["event_count"] == traced["perf"] >= 2 * 100 + 2 * 200
-    assert traced["sent"]["event_count"] + traced["sent"]["returns_missed"] == traced["perf"]
+    perf, passed = traced["perf"], traced["passed_over"]
+    assert perf + passed >= 2 * 100 + 2 * 200
+    agree(traced["sending"]["event_count"], traced["sending"], perf, perf + passed)
+    agree(traced["sent"]["event_count"] + traced["sent"]["returns_missed"], traced["sent"], perf, perf + passed)
     assert traced["sent"]["in_flight"]["count"] == 0
     assert traced["sent"]["never_returned"] == 0
 
@@ -137,13 +154,15 @@ def test_a_function_that_never_returns_is_not_in_flight(traced: dict[str, Any]) 
     assert traced["exits"]["in_flight"]["count"] == 0
     assert traced["exits"]["returns_missed"] == 0
     # Ten children with a thread more each, and the threads that were released.
-    assert traced["exits"]["never_returned"] == traced["exiting"]["event_count"] >= 10 + RELEASED
+    ended = traced["exits"]["never_returned"]
+    assert ended >= 10 + RELEASED
+    agree(traced["exiting"]["event_count"], traced["exiting"], ended, ended)
 
 
 def test_a_thread_that_becomes_the_leader_by_exec_returns(traced: dict[str, Any]) -> None:
     execs = traced["execs"]
     assert execs["event_count"] == 10
-    assert execs["by_result"] == {"ok": 10}
+    assert execs.get("by_result") == ({"ok": 10} if traced["known"] else None)
     assert execs["in_flight"]["count"] == execs["returns_missed"] == execs["never_returned"] == 0
     assert any(event["thread_id"] != event["process_id"] for event in execs["events"])
 
@@ -151,8 +170,8 @@ def test_a_thread_that_becomes_the_leader_by_exec_returns(traced: dict[str, Any]
 def test_of_64_threads_in_one_function_each_has_returned_or_is_in_flight(traced: dict[str, Any]) -> None:
     reads = traced["reads"]
     assert reads["in_flight"]["count"] == BLOCKED - RELEASED + 1  # and the process itself, for its next word
-    assert reads["event_count"] + reads["returns_missed"] == RELEASED
-    assert traced["how"] == "kprobe" or reads["event_count"] == RELEASED
+    agree(reads["event_count"] + reads["returns_missed"], reads, RELEASED, RELEASED)
+    assert traced["how"] == "kprobe" or reads["returns_missed"] == 0
     for event in reads["in_flight"]["events"]:
         assert event["data"]["elapsed_us"] > 1_000_000 or event["thread_id"] == event["process_id"]
     for event in reads["events"]:
