@@ -41,7 +41,9 @@ print(json.dumps([came, began, time.monotonic()]))
 
 def fork(folder: Path, parallel: int, a_minute: int = 0, seconds: float = 0.3, minute: float = 60) -> Any:
     numbers = [str(each) for each in (parallel, a_minute, seconds, minute)]
-    return subprocess.Popen([sys.executable, "-c", FORK, str(folder), *numbers], stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", FORK, str(folder), *numbers]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
 def times(forks: list[Any]) -> list[list[float]]:
