@@ -20,6 +20,7 @@ from .ebpf.bundle import Bundle
 from .ebpf.capability import survey
 from .ebpf.errors import EbpfError
 from .evidence.collector import Progress
+from .least_privilege import PrivilegesError
 from .redaction.memory import UnreadableMemory
 from .redaction.redactor import Redactor
 from .session import between_rounds, lock, record
@@ -38,6 +39,7 @@ _ON_RECORD = (
     "redact",
     "unsandboxed_commands",
     "unrecorded_actions",
+    "privileges",
 )
 
 
@@ -64,6 +66,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "lock_timeout": {"type": "float", "default": 900},
     "resumable": {"type": "bool", "default": False},
     "compiler": {"type": "str", "choices": ["needed", "always", "never"], "default": "needed"},
+    "privileges": {"type": "str", "choices": ["auto", "least", "root"]},
     "_bpf": {"type": "str", "no_log": True},
     "_progress": {"type": "str"},
     "_asked_by": {"type": "dict", "default": {}},
@@ -83,6 +86,7 @@ PROBLEMS = (
     deps.MissingLibrary,
     EbpfError,
     PolicyError,
+    PrivilegesError,
     OSError,
     Stopped,
     Unrecorded,
@@ -143,6 +147,7 @@ def _options(given: dict[str, Any]) -> CollectOptions:
         "max_cpu_share",
         "compiler",
         "unsandboxed_commands",
+        "privileges",
     )
     return CollectOptions(bundle=bundle, **{name: given[name] for name in names})
 

@@ -38,7 +38,10 @@ class PrivilegesError(Exception):
 
 @dataclass(frozen=True)
 class Privileges:
-    """`mode`: LEAST or ROOT, and for the latter the `reason`. `missing`: what would be needed and is not held."""
+    """`mode`: LEAST or ROOT, and for the latter the `reason`. `missing`: what would be needed and is not held.
+
+    `required`: root is not to trace in its place where that turns out to be impossible.
+    """
 
     mode: str
     reason: Optional[str] = None
@@ -47,6 +50,7 @@ class Privileges:
     keep: tuple[str, ...] = ()
     groups: tuple[int, ...] = ()
     missing: tuple[str, ...] = ()
+    required: bool = False
 
     def describe(self) -> dict[str, Any]:
         """As a result and ebpf_info have it; `capabilities` is null for a process that gave none up."""
@@ -77,7 +81,8 @@ def decide(wanted: Optional[str] = None, setting: Path = SETTING) -> Privileges:
     account = _account()
     user = account.pw_uid if account else _free_number()
     groups = (hidden.group,) if hidden.group is not None else ()
-    return Privileges(LEAST, None, user, account.pw_name if account else None, keep, groups)
+    name = account.pw_name if account else None
+    return Privileges(LEAST, None, user, name, keep, groups, required=wanted == LEAST)
 
 
 def _reason_for_root(missing: tuple[str, ...], wanted: str) -> Optional[str]:

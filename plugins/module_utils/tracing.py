@@ -41,7 +41,7 @@ class Tracing:
                 self._apart = self._begin(ending)
             except (ApartError, OSError) as error:
                 reason = f"A process for tracing alone could not be made ({error})."
-                if wanted == LEAST:
+                if self.privileges.required:
                     raise PrivilegesError(reason) from error
                 self.privileges = Privileges(ROOT, reason)
 

@@ -20,6 +20,7 @@ author:
   - NannyAPI contributors (@nannyapi)
 extends_documentation_fragment:
   - nannyapi.diagnostics.compiler
+  - nannyapi.diagnostics.privileges
   - nannyapi.diagnostics.attributes
   - nannyapi.diagnostics.attributes.info
 attributes:
@@ -138,6 +139,10 @@ capabilities:
   type: dict
 sandbox:
   description: What commands run in, as M(nannyapi.diagnostics.diagnose) returns it.
+  returned: with O(part=begin) and O(part=take_up)
+  type: dict
+privileges:
+  description: As whom the host traces, as M(nannyapi.diagnostics.diagnose) returns it.
   returned: with O(part=begin) and O(part=take_up)
   type: dict
 machine:

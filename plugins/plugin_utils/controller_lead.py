@@ -48,6 +48,7 @@ _FOR_HOST = (
     "redact",
     "lock_timeout",
     "compiler",
+    "privileges",
 )
 _RANGES = {"model_parallel_calls": (0, 1000), "model_requests_per_minute": (0, 10_000)}
 

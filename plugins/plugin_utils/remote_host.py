@@ -20,7 +20,7 @@ LEASE_SECONDS = 240.0
 _MOST_ARGUMENTS = 52 * 1024
 
 _TOLD = ("issue", "system_information", "capabilities")
-_MAY_CHANGE = ("sandbox", "machine", "boot")
+_MAY_CHANGE = ("sandbox", "privileges", "machine", "boot")
 
 Execute = Callable[[dict[str, Any]], dict[str, Any]]
 

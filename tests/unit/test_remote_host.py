@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import importlib.util
 import json
@@ -17,6 +18,8 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils import host_part
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.collecting import CollectOptions
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.diagnosis import SiteError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.host_part import ARGUMENTS
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.redaction.redactor import Redactor
@@ -55,6 +58,22 @@ def test_an_ordinary_round_is_one_call_with_the_programs() -> None:
     assert only["lease_seconds"] > 180
     assert [each["id"] for each in collected["command_results"]] == [f"c{each}" for each in range(16)]
     assert host.redacted == {"jwt": 1}
+
+
+def test_a_host_is_told_every_option_of_how_evidence_is_collected() -> None:
+    options = {field.name for field in dataclasses.fields(CollectOptions)} - {"bundle"}
+    assert options <= set(controller_lead._FOR_HOST)
+    assert set(controller_lead._FOR_HOST) <= set(ARGUMENTS)
+    given = dict.fromkeys(ARGUMENTS)
+    given.update({name: f"the {name}" for name in options}, _bpf=None)
+    made = host_part._options(given)
+    assert all(getattr(made, name) == f"the {name}" for name in options)
+
+
+def test_what_a_host_says_of_its_privileges_reaches_the_lead() -> None:
+    told = {"issue": "slow", "privileges": {"mode": "least"}}
+    host = RemoteHost(lambda arguments: told, IDENTIFIER, {"lock_timeout": 900}, PROGRAMS)
+    assert host.survey("slow")["privileges"] == host.take_up()["privileges"] == {"mode": "least"}
 
 
 def test_a_round_beyond_what_a_module_can_be_given_is_sent_in_several_calls() -> None:
