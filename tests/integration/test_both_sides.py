@@ -9,6 +9,7 @@ answer in JSON, as modules are. `test_model_access.py` has all of it.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -121,12 +122,19 @@ def lead(request: pytest.FixtureRequest, bundle: Bundle, tmp_path: Path) -> Lead
     return run
 
 
+def environment() -> dict[str, str]:
+    """With the collection, for a process of its own."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
 def part(arguments: dict[str, Any]) -> dict[str, Any]:
     """A part of a host's, as the module does it."""
     checked = ArgumentSpecValidator(ARGUMENTS).validate(arguments)
     assert not checked.error_messages
     given = json.dumps(checked.validated_parameters)
-    done = subprocess.run([sys.executable, "-c", PART], input=given, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PART], input=given, stdout=subprocess.PIPE, text=True, check=True, env=environment()
+    )
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
@@ -270,9 +278,8 @@ def test_the_end_stops_a_round_that_nobody_waits_for(bundle: Bundle) -> None:
     long = {"part": "round", "diagnosis_id": identifier, "commands": [{"id": "s", "command": "vmstat 3 20"}]}
     given = json.dumps(ArgumentSpecValidator(ARGUMENTS).validate({**long, "command_seconds": 60}).validated_parameters)
     watched = PART.replace("try:", "ending = Ending()\nending.watch()\ntry:", 1).replace(", Ending(),", ", ending,")
-    running = subprocess.Popen(
-        [sys.executable, "-c", watched], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    pipe = subprocess.PIPE
+    running = subprocess.Popen([sys.executable, "-c", watched], stdin=pipe, stdout=pipe, text=True, env=environment())
     answered: list[str] = []
     thread = threading.Thread(target=lambda: answered.append(running.communicate(given)[0]))
     thread.start()

@@ -48,9 +48,9 @@ class Host:
     """This host with one attempt planted, and the process that diagnoses it."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "diagnoses.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        command, pipe = [sys.executable, str(HERE / "diagnoses.py")], subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
 
     def diagnosed(self, attempt: attempts.Attempt, defences: tuple[str, ...], marks: tuple[str, ...] = ()) -> Any:
         """The result of a diagnosis that looks where the attempt is planted, and what the model said in it."""
