@@ -198,9 +198,9 @@ def _telling(options: Options) -> dict[str, Any]:
 def _on_record(result: dict[str, Any], actions: ActionLog, outcome: dict[str, Any], progress: Progress) -> None:
     """Puts into `result` where it is on record what was done, and into `outcome` what the end there says of it."""
     result["action_log"] = actions.describe()
+    if result["ended"]:  # else it was interrupted, and what by says how it ended
+        outcome.update(ended=result["ended"], error=result["error"])
     outcome.update(
-        ended=result["ended"],
-        error=result["error"],
         resolution=result["resolution"] is not None,
         rounds=len(result["rounds"]),
         redacted=result["redacted"],

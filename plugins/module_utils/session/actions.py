@@ -293,7 +293,7 @@ _OF_A_PROGRAM = (
 
 
 def _ended_by(error: BaseException) -> str:
-    if isinstance(error, Stopped):
+    if isinstance(error, Stopped) or isinstance(error.__cause__, Stopped):
         return "stopped"
     return "busy" if isinstance(error, Busy) else "failed"
 
