@@ -246,9 +246,9 @@ EXAMPLES = r"""
   become: true
   register: diagnosis
 
-- name: Go on with the diagnosis that was interrupted
+- name: Go on with the newest diagnosis of this host, which was interrupted
   nannyapi.diagnostics.diagnose:
-    resume: 20260131T020304Z-1f2e3d4c
+    resume: latest
   become: true
 
 - name: Show the cause
