@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from machines import Reached
 
 # Says its process ID, waits for a word, works, says that it has, and waits to be ended. What Python opens when it meets
-# the name of a host for the first time is opened before.
+# the name of a host for the first time is opened under another name.
 _GATED = """
 import mmap, os, socket, sys, threading, time
-open('/proc/self/comm', 'w').write({name!r})
 'localhost'.encode('idna')
+open('/proc/self/comm', 'w').write({name!r})
 print(os.getpid(), flush=True)
 sys.stdin.readline()
 {body}
