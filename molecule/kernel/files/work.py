@@ -12,6 +12,7 @@ from pathlib import Path
 
 NAME = "orchard"
 GRAIN = "/tmp/orchard-grain"
+READY = "/tmp/orchard-ready"
 # The trace says in its task's folder that all programs are attached.
 PROGRESS = Path.home() / ".ansible" / "tmp"
 SECONDS = 900
@@ -60,6 +61,7 @@ def work() -> None:
 
 def main() -> None:
     work()  # once unseen, for what Python loads when it is first needed
+    Path(READY).touch()
     await_trace()
     comm = os.open("/proc/self/comm", os.O_WRONLY)
     os.write(comm, NAME.encode())
