@@ -20,7 +20,7 @@ SECONDS = 900
 
 def await_trace() -> None:
     for _turn in range(SECONDS * 5):
-        for path in PROGRESS.glob("*/progress"):
+        for path in PROGRESS.glob("*/progress*"):
             if "trace_running" in path.read_text():
                 return
         time.sleep(0.2)
