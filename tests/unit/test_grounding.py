@@ -52,6 +52,19 @@ def test_a_number_is_borne_out_only_by_the_result_that_is_cited() -> None:
     assert supported("tcp_states_1795397515: 112 changes.", evidence)["112"] == ["tcp_states_1795397515"]
 
 
+@pytest.mark.parametrize("value", ["0.43", "14.87", "15.00", "15.50"])
+def test_shares_of_the_time_in_which_something_waited_may_be_rounded(value: str) -> None:
+    output = f"some avg10={value} avg60=4.58 avg300=1.35 total=197531021\nfull avg10=7.07 avg60=3.99 total=183013812"
+    result = {"id": "pressure_io", "command": "cat /proc/pressure/io", "exit_code": 0, "output": output}
+    evidence = {"command_results": [result]}
+    text = f"The disks keep up ({float(value):.0f} % of the last ten seconds waited for them)."
+    assert unsupported(text, evidence) == []
+    assert unsupported("Something waited for a disk during 37 % of the last ten seconds.", evidence) == ["37 %"]
+    assert unsupported(f"Of the memory {float(value):.0f} % are left.", evidence) == [f"{float(value):.0f} %"]
+    told = {"system_information": {"pressure": {"io": {"some_avg10": float(value), "some_avg60": 61.0}}}}
+    assert unsupported(text, told) == []
+
+
 def test_a_number_is_borne_out_only_with_its_unit() -> None:
     evidence = recorded("refused")
     assert unsupported("The median of connect was 98.3 ms.", evidence) == ["98.3 ms"]

@@ -15,7 +15,7 @@ from typing import Any, Optional
 
 from .facts import SYSTEM, Fact, Index, Source, words_of
 from .units import BYTES, PERCENT, PLAIN, SECONDS, measured
-from .vocabulary import word_set
+from .vocabulary import STALLS, word_set
 
 MAX_CHARACTERS = 256 * 1024
 """Characters of one output that are looked at."""
@@ -32,6 +32,8 @@ _UNITS_BY_OPTION = {"-m": 2, "--mebi": 2, "-g": 3, "--gibi": 3, "-k": 1, "--kibi
 _LARGEST = 1e300
 _LONGEST_LINE = 2000
 _LONGEST_NUMBER = 30
+_PRESSURE = re.compile(r"/proc/pressure/(cpu|io|memory|irq)\b")
+_STALLED = re.compile(r"\bavg\d+=$")
 _MEASURING = frozenset(("vmstat", "iostat", "sar", "pidstat", "mpstat"))
 _WORD_SPLIT = re.compile(r"\S+")
 
@@ -41,7 +43,7 @@ def add_command(index: Index, result: dict[str, Any]) -> None:
     key, command = str(result.get("id", "")), str(result.get("command", ""))
     source = index.sources.setdefault(key, Source(key, False))
     source.command = frozenset(command.split())
-    source.topics = words_of(f"{key} {command}")
+    source.topics = words_of(f"{key} {command}").union(*(STALLS[what] for what in _PRESSURE.findall(command)))
     for text in (command, str(result.get("reason") or "")):
         index.read(source, text)
     for name, unit in (("exit_code", PLAIN), ("duration_s", SECONDS)):
@@ -90,8 +92,11 @@ def add_system(index: Index, told: dict[str, Any], capabilities: Any = None) -> 
             unit, scale = PLAIN, 1.0
             if "mib" in words:
                 unit, scale = BYTES, 1024.0**2
-            elif "percent" in words or "pressure" in words:
+            elif "percent" in words:
                 unit = PERCENT
+            elif labels[0] == "pressure":
+                unit = PERCENT
+                words = words.union(*(STALLS.get(label, ()) for label in labels))
             elif labels[-1].endswith("_s"):
                 unit = SECONDS
             index.add(Fact(SYSTEM, float(value) * scale, unit, "row", about=words, row=number))
@@ -145,7 +150,9 @@ def _facts(source: Source, command: str, lines: list[str]) -> Iterator[Fact]:
             suffix = found.group(2) or ""
             apart = bool(suffix) and not found.group().endswith(found.group(1) + suffix)
             value, unit = measured(found.group(1), "" if apart and (head is not None or listing) else suffix)
-            if unit == PLAIN:
+            if unit == PLAIN and _STALLED.search(line, 0, found.start()):
+                unit = PERCENT
+            elif unit == PLAIN:
                 value, unit = _by_column(value, column, head, scale, command, place, source.key)
             about = words if words is all_words else words | _near(line, found)
             yield Fact(source.key, value, unit, "row", about=about, columns=words_of(column), row=number)

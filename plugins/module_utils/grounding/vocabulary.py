@@ -108,6 +108,13 @@ FAILING = (
     "refusal",
     "refusals",
 )
+STALLS = {
+    "cpu": word_set("cpu processor core stall stalled wait waited waiting waits"),
+    "io": word_set("disk storage device block stall stalled wait waited waiting waits"),
+    "memory": word_set("ram reclaim swap stall stalled wait waited waiting waits"),
+    "irq": word_set("interrupt stall stalled wait waited waiting waits"),
+}
+"""How sentences speak of what a file of /proc/pressure is about (Documentation/accounting/psi.rst)."""
 SUCCEEDING = ("succeeded", "succeed", "successful", "ok", "returned")
 WAITING = ("not returned", "in flight", "not come back", "still waiting", "under way", "unfinished", "pending")
 WHOLE = ("in all", "in total", "altogether", "overall", "fired", "total", "counted", "firings")
