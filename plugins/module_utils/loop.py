@@ -21,7 +21,7 @@ from .conversation import Conversation, OutOfTokens
 from .grounding.check import Checker
 from .injection import echo, imitations
 from .json_text import without_surrogates
-from .loop_state import Reply, State, read_state
+from .loop_state import Ended, Limit, Reply, State, read_state
 from .model.port import Answer, Model, ModelError
 from .model.settings import OFFLINE
 from .protocol import MAX_COMMANDS, MAX_PROGRAMS, Diagnostic, Parsed, Program, ReplyError, Resolution, parse_reply
@@ -423,7 +423,7 @@ class _Diagnosis:
             own = f"{key}_{number}"
         return own
 
-    def _make_last(self, why: str) -> None:
+    def _make_last(self, why: Limit) -> None:
         self._pending.last_turn = why
         self._pending.turn = {**self._pending.turn, "last_turn": turns.last_turn(why)}
         self._tell(
@@ -439,7 +439,7 @@ class _Diagnosis:
             usage["calls_without_token_counts"] += 1
         self._state.episode_id = self._state.episode_id or answer.episode_id
 
-    def _end(self, how: str, error: Optional[str]) -> None:
+    def _end(self, how: Ended, error: Optional[str]) -> None:
         self._state.ended, self._state.error = how, error
         self._tell("ended", f"The diagnosis ended: {how.replace('_', ' ')}" + (f" ({error})" if error else ""))
 

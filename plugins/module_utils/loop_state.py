@@ -7,7 +7,7 @@ What the loop knows between two steps is here and nowhere else, so that another 
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, Literal, Optional
 
 from . import deps
 
@@ -42,6 +42,13 @@ MEMBERS = (
 """Of a state, as JSON."""
 
 
+Limit = Literal["round_limit", "time_limit", "token_limit"]
+"""What makes a turn the last one."""
+
+Ended = Literal["resolution", Limit, "model_error", "unusable_replies"]
+"""How a diagnosis ends."""
+
+
 class StateError(ValueError):
     """A state that no loop can have left; the message is a sentence for the operator."""
 
@@ -62,7 +69,7 @@ class Pending(_Part):
 
     turn: dict[str, Any] = pydantic.Field(default_factory=dict)
     answer: Optional[Reply] = None
-    last_turn: Optional[str] = None
+    last_turn: Optional[Limit] = None
     correcting: bool = False
     repairs: int = 0
     model_seconds: float = 0.0
@@ -100,7 +107,7 @@ class State(_Part):
     episode_id: Optional[str] = None
     resolution: Optional[dict[str, Any]] = None
     grounding: Optional[dict[str, Any]] = None
-    ended: Optional[str] = None
+    ended: Optional[Ended] = None
     error: Optional[str] = None
     rounds: list[dict[str, Any]] = pydantic.Field(default_factory=list)
     command_results: list[dict[str, Any]] = pydantic.Field(default_factory=list)

@@ -81,12 +81,16 @@ def test_the_members_that_plans_read_are_found(btf: Btf) -> None:
 
 
 def test_functions_drawn_at_random_can_be_described(btf: Btf) -> None:
-    drawn = random.sample(btf.functions(), 200)
-    for name in drawn:
+    for name in random.sample(btf.functions(), 1000):
         function = btf.function(name)
         assert function is not None
         assert function.name == name
-        assert all(btf.size(parameter.type_id) > 0 for parameter in function.parameters), name
+        for parameter in function.parameters:
+            # An empty struct, such as io_tw_token_t, is passed too; it has no size, and no register.
+            kind = btf.peel(parameter.type_id)
+            assert btf.size(parameter.type_id) > 0 or (
+                kind.kind == kinds.STRUCT and not btf.members(parameter.type_id)
+            ), name
         assert f"{name}(" in btf.describe(function.type_id)
 
 

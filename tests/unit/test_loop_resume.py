@@ -297,3 +297,12 @@ def test_a_damaged_state_is_refused_or_can_be_gone_on_from(saved: Any) -> None:
     host = Host([LOOK_AT[0], LOOK_AT[1], SOLVED], kept=json.dumps(saved))
     with contextlib.suppress(StateError):
         assert host.run()["ended"]
+
+
+@pytest.mark.parametrize("ended", ["", "stopped", 3])
+def test_a_diagnosis_that_says_it_ended_as_none_does_is_refused(ended: Any) -> None:
+    first = Host([LOOK_AT[0], LOOK_AT[1], SOLVED])
+    first.run()
+    kept = json.dumps({**json.loads(first.kept or ""), "ended": ended})
+    with pytest.raises(StateError, match="ended"):
+        Host([SOLVED], kept=kept).run()
