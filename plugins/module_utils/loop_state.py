@@ -148,7 +148,7 @@ def read_state(saved: Any) -> State:
     try:
         state = State.model_validate(saved)
     except (pydantic.ValidationError, RecursionError) as error:
-        raise StateError(f"It does not hold a diagnosis: {_first(error)}.") from None
+        raise StateError(f"It does not hold a diagnosis: {first_problem(error)}.") from None
     messages = state.talk.messages
     if any(set(message) != {"role", "content"} for message in messages) or len(messages) % 2:
         raise StateError("The messages in it are no conversation.")
@@ -161,7 +161,8 @@ def read_state(saved: Any) -> State:
     return state
 
 
-def _first(error: Exception) -> str:
+def first_problem(error: Exception) -> str:
+    """Where in data something is wrong and what, by the error of pydantic that it caused, or of reading it."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     problems: list[dict[str, Any]] = getattr(error, "errors", list)()

@@ -13,6 +13,7 @@ from typing import Any, Optional
 from ansible.errors import AnsibleConnectionFailure
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.diagnosis import SiteError
+from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.host_answers import checked
 
 # How long the host is kept for this diagnosis while the model is asked: as long as an answer may take, and some more.
 LEASE_SECONDS = 240.0
@@ -88,6 +89,7 @@ class RemoteHost:
         result = self._execute({name: value for name, value in given.items() if value is not None})
         if result.get("failed") or result.get("unreachable"):
             raise SiteError(str(result.get("msg") or "The host did its part of the diagnosis without saying how."))
+        checked(str(given["part"]), result)
         self.redacted = dict(result.get("redacted") or self.redacted)
         self._note(result.get("action_log"))
         return result

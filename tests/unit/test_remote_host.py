@@ -71,7 +71,8 @@ def test_a_host_is_told_every_option_of_how_evidence_is_collected() -> None:
 
 
 def test_what_a_host_says_of_its_privileges_reaches_the_lead() -> None:
-    told = {"issue": "slow", "privileges": {"mode": "least"}}
+    privileges = {"privileges": {"mode": "least"}}
+    told = {"issue": "slow", "system_information": {"hostname": "db1"}, "capabilities": {}, **privileges}
     host = RemoteHost(lambda arguments: told, IDENTIFIER, {"lock_timeout": 900}, PROGRAMS)
     assert host.survey("slow")["privileges"] == host.take_up()["privileges"] == {"mode": "least"}
 
