@@ -276,7 +276,7 @@ def test_a_run_that_is_killed_has_a_beginning_without_an_end(ansible: Ansible, l
 
 def test_who_does_not_get_the_hosts_lock_is_on_record(ansible: Ansible, log: Log) -> None:
     loaded = loaded_programs()
-    run = background(ansible, log, {"nannyapi.diagnostics.diagnose": {**SHORT, "trace_seconds": 6}})
+    run = background(ansible, log, {"nannyapi.diagnostics.diagnose": {**SHORT, "trace_seconds": 20}})
     await_true(lambda: len(loaded_programs() - loaded) >= 3)
     refused = ansible.module("diagnose", {**SHORT, "lock_timeout": 0}, wrapper=log.wrapper)
     run.communicate(timeout=120)

@@ -197,7 +197,7 @@ def test_a_diagnosis_gives_values_facts_and_a_record(ansible: Ansible) -> None:
 
 
 def test_two_diagnoses_at_once_queue_or_the_second_is_refused(ansible: Ansible) -> None:
-    arguments = {"issue": ISSUE, "model": "offline", "rounds": 1, "trace_seconds": 6}
+    arguments = {"issue": ISSUE, "model": "offline", "rounds": 1, "trace_seconds": 20}
     first = subprocess.Popen(
         ansible.command(str(playbook(ansible, [{"nannyapi.diagnostics.diagnose": arguments}])), ansible.local, {}),
         env=ansible.environment(),
