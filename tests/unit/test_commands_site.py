@@ -72,6 +72,8 @@ def test_a_site_widens_and_narrows(tmp_path: Path) -> None:
         ({"allow": {"x": {"capability": {"": "SYS_ADMIN"}}}}, "names `SYS_ADMIN`; known are DAC_READ_SEARCH"),
         ({"allow": {"x": {"network": {"": "bluetooth"}}}}, "names `bluetooth`; known are inet"),
         ({"allow": {"x": {"capability": {"": "SYSLOG"}, "forms": ["@read..."]}}}, "opened by a trusted reader"),
+        ({"allow": {"ip": {"capability": {"": "SYSLOG NET_ADMIN"}}}}, "to listing forms of conntrack, ip6tables,"),
+        ({"allow": {"ip": {"capability_on": {"a": "NET_ADMIN"}}}}, "to listing forms of conntrack, ip6tables,"),
         ({"allow": {"x": {"runs": "1"}}}, "wrong shape"),
         ({"secret_paths": "x"}, "must be a list"),
         ("\udcff", "could not be read"),

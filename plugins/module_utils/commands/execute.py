@@ -228,8 +228,8 @@ class LineExecutor:
             )
             try:
                 self.notes += launch.notes
-                if command.grants.capabilities:
-                    self.granted[name] = sorted({*self.granted.get(name, []), *command.grants.capabilities})
+                if launch.capabilities:
+                    self.granted[name] = sorted({*self.granted.get(name, []), *launch.capabilities})
                 return _Started(self.family.start(launch, name, targets[0], targets[1], targets[2]))
             finally:
                 launch.close()

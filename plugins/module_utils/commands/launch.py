@@ -18,12 +18,14 @@ from .grants import Grants
 class Launch:
     """What is started for a command: words, inherited descriptors, remarks for the result.
 
+    `capabilities`: of `grants.CAPABILITIES`, what it was given of those that its rule grants.
     `is_program`: it is the program itself, by its path, and not something around it.
     """
 
     arguments: list[str]
     descriptors: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    capabilities: frozenset[str] = frozenset()
     on_close: list[Callable[[], None]] = field(default_factory=list)
     is_program: bool = False
 
@@ -68,7 +70,7 @@ class Unsandboxed:
         self, path: str, arguments: list[str], grants: Grants, seconds: float, may_read: Callable[[str], None]
     ) -> Launch:
         """The program as it is."""
-        return Launch([path, *arguments[1:]], is_program=True)
+        return Launch([path, *arguments[1:]], capabilities=grants.capabilities, is_program=True)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -22,6 +22,7 @@ from . import seccomp
 from .dbus_filter import BusFilter
 from .grants import CAPABILITIES, NOTHING, Grants
 from .launch import Launch
+from .listing_forms import bounded
 from .programs import ENVIRONMENT
 from .sandbox_host import FIRST, LAST, Accounts, Tools, bus_account, find_tools, hidden_processes
 from .sandbox_mounts import Masks, find_masks
@@ -126,10 +127,12 @@ class Sandbox:
         self, path: str, arguments: list[str], grants: Grants, seconds: float, may_read: Callable[[str], None]
     ) -> Launch:
         """What to start so that `arguments` (the program's name first) run fenced in. Raises OSError."""
+        grants, remark = bounded(path, arguments, grants)
         readable = self.root and self.tools.perms
         tables = _TABLES if arguments[0] in _SHOW_MOUNTS else ()
         given = TrustedReader(may_read).give(grants.reads, tables) if readable else Given()
-        launch = Launch([], notes=given.notes)
+        launch = Launch([], notes=given.notes, capabilities=grants.capabilities if self.root else frozenset())
+        launch.notes += remark
         if tables and not readable:
             launch.notes.append(_OWN_MOUNTS)
         launch.on_close.append(given.close)

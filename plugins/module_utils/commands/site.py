@@ -18,6 +18,7 @@ import stat
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from . import listing_forms
 from .errors import PolicyError
 from .grants import CAPABILITIES, FAMILIES
 from .kinds import known
@@ -110,6 +111,12 @@ def _check_grants(path: str, program: str, rule: Rule) -> None:
         raise PolicyError(
             f"The rule for `{program}` in {path} grants a capability to a program that shows files of the caller's"
             " choice; such files are opened by a trusted reader, so leave `capability` out."
+        )
+    asked_for = [*rule.get("capability", {}).values(), *rule.get("capability_on", {}).values()]
+    if program not in listing_forms.PROGRAMS and listing_forms.BOUNDED in " ".join(map(str, asked_for)).split():
+        raise PolicyError(
+            f"The rule for `{program}` in {path} grants NET_ADMIN, which the sandbox gives to listing forms of"
+            f" {', '.join(sorted(listing_forms.PROGRAMS))} alone; leave it out."
         )
     for key, known_names in (("capability", CAPABILITIES), ("capability_on", CAPABILITIES), ("network", FAMILIES)):
         uses = cast("dict[str, Any]", rule.get(key, {}))

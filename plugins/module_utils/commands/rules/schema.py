@@ -33,7 +33,8 @@ class Rule(TypedDict, total=False):
     - `bsd_flags`, `bsd_values`: letters of the `ps` style.
     - `capability`: what a use of it needs, as `{"-p --processes": "SYS_PTRACE"}`: the use is named by options of which
       one is given, or is `""` for every use; of `DAC_READ_SEARCH`, `SYS_PTRACE`, `SYSLOG`, `NET_ADMIN`. Only for a use
-      in which no path and no code of the caller's choice is opened or run.
+      in which no path and no code of the caller's choice is opened or run. `NET_ADMIN` is given to listings of the
+      firewall alone (`docs/sandbox.md`).
     - `capability_on`: the same for uses that are known by their operands: an expression that each of them matches.
     - `network`: the same for address families: `inet`, `inet6`, `netlink`, `packet`, `unix`, `vsock`.
     - `dbus`: methods that it may call on the system bus, as `org.freedesktop.systemd1.Manager.GetUnit`.
