@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,8 @@ def test_the_account_and_all_else_is_gone_after_the_teardown(copy: Copy) -> None
     copy.sh("touch /var/cache/nannyapi/diagnostics/a.json /opt/nannyapi/diagnostics/venv-1/.made-by-nannyapi")
     copy.sh("ln -s venv-1 /opt/nannyapi/diagnostics/venv; echo x >/opt/nannyapi/diagnostics/setup.state")
     copy.sh("mkdir -p /var/lib/nannyapi/diagnostics; touch /var/lib/nannyapi/diagnostics/r.json")
+    copy.sh("mkdir /run/nannyapi-diagnostics; touch /run/nannyapi-diagnostics/d.between_rounds")
+    copy.sh("touch /var/lib/nannyapi/diagnostics/d.between_rounds")
     kept = copy.listing()
     looked = copy.playbook("nannyapi.diagnostics.teardown", check=True)
     assert looked.status == 0, looked.output
@@ -150,3 +153,21 @@ def test_a_teardown_waits_for_nobody_and_breaks_nothing(copy: Copy) -> None:
     assert torn.status != 0
     assert "A diagnosis is under way on this host" in torn.output
     assert json.loads(copy.sh("cat /etc/nannyapi/diagnostics.json")) == {}
+
+
+def test_a_teardown_comes_not_between_two_rounds(copy: Copy) -> None:
+    copy.sh("mkdir -p /etc/nannyapi; echo '{}' >/etc/nannyapi/diagnostics.json")
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    leased = json.dumps({"diagnosis": "d", "lease_until": now + 600.5, "since": 0, "issue": "x"})
+    copy.sh(f"echo '{leased}' >/run/nannyapi-diagnostics.lock")
+    torn = copy.playbook("nannyapi.diagnostics.teardown")
+    assert torn.status != 0
+    assert "between two rounds" in torn.output
+    assert json.loads(copy.sh("cat /etc/nannyapi/diagnostics.json")) == {}
+    # One that has ended, and one that is longer than any is believed to be.
+    for until in (now - 1, now + 100000):
+        copy.sh("mkdir -p /etc/nannyapi; echo '{}' >/etc/nannyapi/diagnostics.json")
+        leased = json.dumps({"diagnosis": "d", "lease_until": until, "since": 0, "issue": "x"})
+        copy.sh(f"echo '{leased}' >/run/nannyapi-diagnostics.lock")
+        assert copy.playbook("nannyapi.diagnostics.teardown").status == 0
+        assert copy.sh("ls /etc/nannyapi /run/nannyapi-diagnostics.lock 2>&1 || true").count("No such file") == 2

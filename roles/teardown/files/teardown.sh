@@ -21,6 +21,15 @@ if [ -e "$lock" ] && ! flock --nonblock "$lock" true; then
     echo 'A diagnosis is under way on this host. Wait for its end, or stop it, and run the teardown again.' >&2
     exit 1
 fi
+# A diagnosis led from a controller leaves a lease between its rounds, in seconds since the start of the host.
+until="$(sed -n 's/.*"lease_until": \([0-9]\{1,9\}\).*/\1/p' "$lock" 2>/dev/null)"
+now="$(cut -d . -f 1 /proc/uptime)"
+left=$((${until:-0} - now))
+if [ "$left" -gt 0 ] && [ "$left" -le 3600 ]; then
+    echo "A diagnosis led from a controller is between two rounds on this host. Run the teardown again after its end;" \
+        "if nothing more comes of it, the host is free in $left s." >&2
+    exit 1
+fi
 
 root=/opt/nannyapi/diagnostics
 for link in venv headers; do
@@ -49,6 +58,11 @@ empty /etc/nannyapi
 tree /var/cache/nannyapi/diagnostics
 empty /var/cache/nannyapi
 file "$lock"
+# What diagnoses that nobody ended had to know in their next round.
+tree /run/nannyapi-diagnostics
+for rest in /var/lib/nannyapi/diagnostics/*.between_rounds; do
+    file "$rest"
+done
 
 if [ "$records" = drop ]; then
     tree /var/lib/nannyapi/diagnostics
