@@ -47,6 +47,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "part": {"type": "str", "choices": ["begin", "take_up", "round", "end"], "required": True},
     "diagnosis_id": {"type": "str", "required": True},
     "issue": {"type": "str", "default": ""},
+    "model": {"type": "str"},
     "commands": {"type": "list", "elements": "dict", "default": []},
     "programs": {"type": "list", "elements": "dict", "default": []},
     "seconds": {"type": "float", "default": 600},
@@ -101,7 +102,7 @@ def run(given: dict[str, Any], ending: Ending, progress: Progress) -> dict[str, 
     if given["part"] == "end":
         return _end(identifier, given)
     progress({"stage": "waiting", "text": "waiting for the host's lock"})
-    about = {"issue": given["issue"]}
+    about = {"issue": given["issue"], "model": given["model"]}
     with lock.exclusive(given["lock_timeout"], about, ending.event, diagnosis=identifier) as hold:
         begins = given["part"] == "begin"
         redactor = Redactor(given["redact"]) if begins else between_rounds.recall(identifier, given["redact"])

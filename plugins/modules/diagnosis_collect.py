@@ -43,6 +43,9 @@ options:
     description: What is wrong, in a person's words.
     type: str
     default: ''
+  model:
+    description: Which model the controller asks, for the log of actions.
+    type: str
   commands:
     description: Commands of the round, as the model asked for them.
     type: list

@@ -109,7 +109,7 @@ def _led(given: dict[str, Any], name: str, execute: Execute, show: Progress) -> 
             model = make_model(settings, episode_id=episode, sleep=limits.pause)
         else:
             model = make_model(settings)
-        arguments = {**{each: given[each] for each in _FOR_HOST}, "redact": list(how.redact)}
+        arguments = {**{each: given[each] for each in _FOR_HOST}, "redact": list(how.redact), "model": settings.model}
         host = RemoteHost(execute, keeping.identifier, arguments, given["_bpf"])
         return _ended(issue, how, model, host, show)
 

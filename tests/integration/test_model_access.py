@@ -65,6 +65,7 @@ SOLVED = {
     "ebpf_evidence": "connect(2) of orders returned ECONNREFUSED",
 }
 SIDES = ("host", "controller")
+STARTED = "collection_started"
 
 
 def without_libraries(host: Host) -> None:
@@ -229,6 +230,9 @@ def test_a_host_without_libraries_way_out_or_key_is_diagnosed(
         finally:
             del os.environ["ANSIBLE_KEEP_REMOTE_FILES"]
     assert found["resolution"] == SOLVED
+    logged = [json.loads(line) for line in in_host(bare, f"cat {found['action_log']['file']}").splitlines()]
+    begun = [line for line in logged if (line["diagnosis_id"], line["action"]) == (found["diagnosis_id"], STARTED)]
+    assert [line["model"] for line in begun] == ["scripted", "scripted"]
     assert found["sandbox"]["commands"] == "sandboxed"
     assert found["command_results"][0]["exit_code"] == 0
     assert seen == []

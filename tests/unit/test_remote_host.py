@@ -94,7 +94,7 @@ def test_a_round_of_commands_alone_carries_no_programs() -> None:
     assert "_bpf" not in sent[0]
 
 
-def test_what_is_sent_is_what_the_module_takes_and_nothing_of_the_model() -> None:
+def test_what_is_sent_is_what_the_module_takes_and_of_the_model_its_name_alone() -> None:
     sent = Sent()
     fixed = dict.fromkeys(controller_lead._FOR_HOST, 1)
     host = RemoteHost(sent, IDENTIFIER, fixed, PROGRAMS)
@@ -102,7 +102,7 @@ def test_what_is_sent_is_what_the_module_takes_and_nothing_of_the_model() -> Non
     host.end(resumable=True)
     assert len(sent) == 1  # nothing was begun, so nothing is ended
     assert sent[0].keys() <= ARGUMENTS.keys()
-    assert not {"model", "endpoint", "api_key", "_api_key", "_endpoint"} & (sent[0].keys() | ARGUMENTS.keys())
+    assert not {"endpoint", "api_key", "_api_key", "_endpoint"} & (sent[0].keys() | ARGUMENTS.keys())
 
 
 def test_a_host_that_fails_and_one_that_is_lost_are_told_as_sentences() -> None:
