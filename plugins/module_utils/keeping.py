@@ -88,6 +88,11 @@ class Kept:
         self._content["asked"] = asked
         return self._before.get("episode_id")
 
+    def tags(self) -> dict[str, str]:
+        """What a gateway labels this diagnosis's requests with: the host as it is known beyond itself, and the id."""
+        host = self._content.get("host")
+        return {"diagnosis_id": self.identifier, **({"host": str(host)} if host else {})}
+
     def check(self, issue: str, machine: Optional[str]) -> None:
         """Raises RecordError where the record is of another issue or of another machine; "" and None fit any."""
         about, host = self.issue, self._before.get("machine")

@@ -280,6 +280,8 @@ class Request(pydantic.BaseModel):
     model: str = pydantic.Field(min_length=1)
     messages: list[Message] = pydantic.Field(min_length=1)
     episode_id: Optional[str] = pydantic.Field(default=None, alias="tensorzero::episode_id")
+    variant_name: Optional[str] = pydantic.Field(default=None, alias="tensorzero::variant_name")
+    tags: Optional[dict[str, str]] = pydantic.Field(default=None, alias="tensorzero::tags")
 
 
 class Parsed(NamedTuple):

@@ -73,7 +73,9 @@ def turn_schema() -> dict[str, Any]:
 def request_schema() -> dict[str, Any]:
     """The body of a request to ``<endpoint>/chat/completions``."""
     schema = Request.model_json_schema(by_alias=True)
-    schema["properties"]["tensorzero::episode_id"] = {"type": "string", "minLength": 1}
+    for name in ("tensorzero::episode_id", "tensorzero::variant_name"):
+        schema["properties"][name] = {"type": "string", "minLength": 1}
+    schema["properties"]["tensorzero::tags"] = {"type": "object", "additionalProperties": {"type": "string"}}
     return _published(schema, "What is posted to <endpoint>/chat/completions")
 
 

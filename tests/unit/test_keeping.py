@@ -318,3 +318,10 @@ def test_what_placeholders_stand_for_is_beside_the_record(operator: Operator) ->
 
 def test_a_kept_diagnosis_names_no_record_that_is_not_there() -> None:
     assert Kept(None, "No record.").how_to_go_on() == "No record."
+
+
+def test_a_gateway_is_told_the_diagnosis_and_from_the_survey_on_the_host() -> None:
+    one = Kept(None)
+    assert one.tags() == {"diagnosis_id": one.identifier}
+    one.note(host="[redacted:host:1]")
+    assert one.tags() == {"diagnosis_id": one.identifier, "host": "[redacted:host:1]"}

@@ -57,7 +57,7 @@ class Server:
         self.slept.append(seconds)
         self.now += seconds
 
-    def client(self, model: str = "m", key: str | None = KEY) -> ChatClient:
+    def client(self, model: str = "m", key: str | None = KEY, **more: Any) -> ChatClient:
         return ChatClient(
             model,
             URL,
@@ -66,6 +66,7 @@ class Server:
             sleep=self.sleep,
             clock=lambda: self.now,
             jitter=lambda: 1.0,
+            **more,
         )
 
     def sent(self, index: int = -1) -> dict[str, Any]:
@@ -117,6 +118,31 @@ def test_a_server_that_gives_no_episode_id_gets_none() -> None:
     client.ask(MESSAGES, 10)
     client.ask(MESSAGES, 10)
     assert "tensorzero::episode_id" not in server.sent()
+
+
+@pytest.mark.parametrize("model", [FUNCTION_MODEL, "tensorzero::model_name::m"])
+def test_a_gateway_is_told_the_tags_of_the_moment(model: str) -> None:
+    server, tags = Server(completion()), {"diagnosis_id": "d-1"}
+    client = server.client(model, tags=lambda: tags)
+    client.ask(MESSAGES, 10)
+    tags["host"] = "db1"
+    client.ask(MESSAGES, 10)
+    assert [server.sent(index)["tensorzero::tags"] for index in (0, 1)] == [
+        {"diagnosis_id": "d-1"},
+        {"diagnosis_id": "d-1", "host": "db1"},
+    ]
+
+
+def test_another_server_is_told_no_tags() -> None:
+    server = Server(completion())
+    server.client("gpt-x", tags=lambda: {"host": "db1"}).ask(MESSAGES, 10)
+    assert "db1" not in server.requests[-1].content.decode()
+
+
+def test_a_variant_is_asked_for_by_the_name_that_the_gateway_answers_with() -> None:
+    server = Server(completion())
+    server.client(f"{FUNCTION_MODEL}::variant_name::careful").ask(MESSAGES, 10)
+    assert server.sent() == {"model": FUNCTION_MODEL, "tensorzero::variant_name": "careful", "messages": MESSAGES}
 
 
 def test_the_key_is_a_bearer_token_and_nothing_without_one() -> None:

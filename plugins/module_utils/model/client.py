@@ -31,7 +31,9 @@ except ImportError as error:
 LARGEST_RESPONSE = 8 * 1024 * 1024
 """Bytes of a response that are read; a reply of the protocol has a few thousand."""
 
-_FUNCTION = "tensorzero::function_name::"
+_GATEWAY = "tensorzero::"
+_FUNCTION = f"{_GATEWAY}function_name::"
+_VARIANT = "::variant_name::"
 _ATTEMPTS = 5
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 20.0
@@ -48,6 +50,8 @@ class ChatClient:
     With a TensorZero function no system message is sent: the function's own configuration holds the system prompt, and
     a gateway drops a second one. With any other model the same prompt is the first message.
 
+    `tags`: what a TensorZero gateway is to label a request with, asked for before each one. Other servers get none.
+
     Raises MissingLibrary without httpx, SettingsError where the environment's proxies or certificates make no sense.
     """
 
@@ -59,6 +63,7 @@ class ChatClient:
         *,
         account: Optional[Account] = None,
         episode_id: Optional[str] = None,
+        tags: Callable[[], dict[str, str]] = dict,
         transport: Optional[httpx.BaseTransport] = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -70,6 +75,7 @@ class ChatClient:
         self._key = api_key
         self._account = account or NoAccount()
         self._episode_id = episode_id
+        self._tags = tags
         self._sleep, self._clock, self._jitter = sleep, clock, jitter
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "nannyapi.diagnostics"}
         if api_key:
@@ -107,9 +113,22 @@ class ChatClient:
         if not self.name.startswith(_FUNCTION):
             messages = [{"role": "system", "content": SYSTEM_PROMPT}, *messages]
         body: dict[str, Any] = {"model": self.name, "messages": messages}
+        if self.name.startswith(_GATEWAY):
+            body.update(self._for_gateway())
         if self._episode_id:
             body["tensorzero::episode_id"] = self._episode_id
         return without_surrogates(json.dumps(body, ensure_ascii=False)).encode()
+
+    def _for_gateway(self) -> dict[str, Any]:
+        """What only a TensorZero gateway is told. It answers as FUNCTION::variant_name::VARIANT, and is not asked so."""
+        told: dict[str, Any] = {}
+        function, _separator, variant = self.name.partition(_VARIANT)
+        if variant and function.startswith(_FUNCTION):
+            told.update({"model": function, "tensorzero::variant_name": variant})
+        tags = self._tags()
+        if tags:
+            told["tensorzero::tags"] = tags
+        return told
 
     def _try(self, body: bytes, deadline: float, timeout: float, attempt: int) -> Answer:
         """One request; raises _Again where another may succeed."""

@@ -18,11 +18,13 @@ def make_model(
     account: Optional[Account] = None,
     episode_id: Optional[str] = None,
     sleep: Callable[[float], None] = time.sleep,
+    tags: Callable[[], dict[str, str]] = dict,
 ) -> Model:
     """The model behind the port; raises MissingLibrary (of deps.py) and SettingsError.
 
     `account`: who is told of each request that leaves for a server. `episode_id`: what the same server issued in an
-    earlier run of the diagnosis. `sleep`: what waits so many seconds before a request is tried again.
+    earlier run of the diagnosis. `sleep`: what waits so many seconds before a request is tried again. `tags`: what a
+    TensorZero gateway labels requests with.
     """
     # Imported here, so that who asks the one does not need the libraries of the other.
     if settings.model == OFFLINE or settings.url is None:
@@ -32,5 +34,11 @@ def make_model(
     from .client import ChatClient
 
     return ChatClient(
-        settings.model, settings.url, settings.api_key, account=account, episode_id=episode_id, sleep=sleep
+        settings.model,
+        settings.url,
+        settings.api_key,
+        account=account,
+        episode_id=episode_id,
+        tags=tags,
+        sleep=sleep,
     )
