@@ -162,7 +162,7 @@ def run(options: Options, ending: Ending, progress: Progress) -> dict[str, Any]:
         # Placeholders stand for the same throughout a diagnosis.
         redactor = between_rounds.recall(keeping.identifier, how.redact) if keeping.state else Redactor(how.redact)
         actions = ActionLog(keeping.identifier, redact=redactor.value, required=not options.unrecorded_actions)
-        model = _WatchedModel(_model(settings, actions, keeping.episode(settings)), ending)
+        model = _WatchedModel(_model(settings, actions, keeping), ending)
         issue_or_before = issue or keeping.issue
         about = {"issue": issue_or_before, "model": settings.model, "endpoint_host": endpoint_host(settings)}
         with actions.recorded(who_asked(options.asked_by), about, _telling(options)) as outcome:
@@ -182,9 +182,9 @@ def run(options: Options, ending: Ending, progress: Progress) -> dict[str, Any]:
     return result
 
 
-def _model(settings: Settings, actions: ActionLog, episode_id: Optional[str]) -> Model:
+def _model(settings: Settings, actions: ActionLog, keeping: Kept) -> Model:
     account = RequestsOnRecord(settings, actions)
-    model = make_model(settings, account, episode_id)
+    model = make_model(settings, account, keeping.episode(settings), tags=keeping.tags)
     return model if endpoint_host(settings) else OfflineOnRecord(model, account)
 
 

@@ -106,7 +106,7 @@ def _led(given: dict[str, Any], name: str, execute: Execute, show: Progress) -> 
             parallel, a_minute = given["model_parallel_calls"], given["model_requests_per_minute"]
             limits = RequestLimits(settings.url, parallel, a_minute, show)
             how = replace(how, admission=limits.admission)
-            model = make_model(settings, episode_id=episode, sleep=limits.pause)
+            model = make_model(settings, episode_id=episode, sleep=limits.pause, tags=keeping.tags)
         else:
             model = make_model(settings)
         arguments = {**{each: given[each] for each in _FOR_HOST}, "redact": list(how.redact), "model": settings.model}

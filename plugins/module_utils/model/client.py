@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Optional
 
 from .. import deps
@@ -120,7 +120,7 @@ class ChatClient:
         return without_surrogates(json.dumps(body, ensure_ascii=False)).encode()
 
     def _for_gateway(self) -> dict[str, Any]:
-        """What only a TensorZero gateway is told. It answers as FUNCTION::variant_name::VARIANT, and is not asked so."""
+        """What only a gateway is told. It answers as FUNCTION::variant_name::VARIANT, and is not asked so."""
         told: dict[str, Any] = {}
         function, _separator, variant = self.name.partition(_VARIANT)
         if variant and function.startswith(_FUNCTION):
@@ -195,17 +195,25 @@ class ChatClient:
         status = response.status_code
         if 200 <= status < 300:
             try:
-                return read_answer(content, response.headers.get("Content-Type", ""))
+                return self._read_success(content, response.headers.get("Content-Type", ""))
             except NotAnAnswer as error:
                 message = explanations.not_an_answer(self._url, str(error))
                 if error.may_pass:
                     raise _Again(message, "not_the_protocol") from None
                 raise self._error(message, "not_the_protocol") from None
-        message = explanations.refused(self._url, self.name, status, response.headers, content, self._episode_id)
+        message = self._refusal(status, response.headers, content)
         if status in (408, 429) or (status >= 500 and status != 501):
             wait = explanations.retry_after(response.headers.get("Retry-After"))
             raise _Again(message, "failed", wait)
         raise self._error(message, "not_the_protocol" if status < 400 else "refused")
+
+    def _read_success(self, content: bytes, content_type: str) -> Answer:
+        """What a success brings; raises NotAnAnswer."""
+        return read_answer(content, content_type)
+
+    def _refusal(self, status: int, headers: Mapping[str, str], content: bytes) -> str:
+        """What to say of a status that is no success."""
+        return explanations.refused(self._url, self.name, status, headers, content, self._episode_id)
 
     def _pause(self, attempt: int, retry_after: Optional[float]) -> Optional[float]:
         """Seconds until the next attempt; None where the server asks for more than is worth waiting."""

@@ -97,7 +97,7 @@ def refused(
             f"(status {status}). Redirects are not followed, because the key and the evidence would go to an address "
             "that nobody named. If that is the right one, set it as the endpoint."
         )
-    said = _said(content)
+    said = words(content)
     if status == 400 and episode_id and any(word in said.lower() for word in ("episode", "uuid")):
         remedy = f"The gateway does not know the episode {episode_id} that it began; start the diagnosis again."
     elif status in _REMEDIES:
@@ -123,8 +123,8 @@ def retry_after(value: Optional[str]) -> Optional[float]:
         return None
 
 
-def _said(content: bytes) -> str:
-    """The server's own words, where they are words and not a web page; ended without a full stop."""
+def words(content: bytes) -> str:
+    """A server's own words, where they are words and not a web page; ended without a full stop."""
     text = content[:20_000].decode("utf-8", "replace").strip()
     if text.startswith("<"):
         return ""

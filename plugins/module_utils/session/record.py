@@ -103,6 +103,11 @@ def reopen(
         raise
 
 
+def find(wanted: str, directory: Path = RECORDS) -> dict[str, Any]:
+    """The content of the record of an id, or of `latest`, to be looked at. Raises RecordError."""
+    return read(_identified(wanted, directory), directory)
+
+
 def read(identifier: str, directory: Path = RECORDS) -> dict[str, Any]:
     """The content of a record of this format. Raises RecordError."""
     path = directory / f"{identifier}.json"
