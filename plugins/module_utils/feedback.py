@@ -57,7 +57,7 @@ class _Episode:
 
 
 def give(given: dict[str, Any], records: Path = record.RECORDS, dry_run: bool = False) -> dict[str, Any]:
-    """Posts verdict and comment of checked arguments; the task's result. `dry_run`: the gateway looks and keeps nothing.
+    """Posts verdict and comment of checked arguments; the task's result. `dry_run`: the gateway looks, no more.
 
     Raises FeedbackError, SettingsError, MissingLibrary.
     """

@@ -23,10 +23,8 @@ DEFAULTS: dict[str, Any] = yaml.safe_load((ROLE / "defaults" / "main.yml").read_
 def written(**variables: Any) -> dict[str, Any]:
     """The configuration that the role writes with these variables."""
     templar = Templar(DataLoader(), variables={**DEFAULTS, **variables})
-    text = templar.environment.overlay(trim_blocks=True).from_string(
-        (ROLE / "templates" / "tensorzero.toml.j2").read_text("utf-8")
-    )
-    return tomllib.loads(text.render({**DEFAULTS, **variables}))
+    template = (ROLE / "templates" / "tensorzero.toml.j2").read_text("utf-8")
+    return tomllib.loads(templar.template(template, escape_backslashes=False))
 
 
 def test_with_its_defaults_the_role_writes_the_configuration_that_is_shipped() -> None:
