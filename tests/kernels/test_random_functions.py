@@ -160,10 +160,13 @@ def test_functions_drawn_at_random_are_counted(traced: list[Traced]) -> None:
         print(json.dumps({**result, "events": result["events"][:2]}, indent=1))
         assert "error" not in result
         counted = result["event_count"] + result["own_events"]
-        assert 0 < counted <= one.seen + one.passed_over, (result["target"], one.seen, one.passed_over)
+        assert counted <= one.seen + one.passed_over, (result["target"], counted, one.seen, one.passed_over)
         # Before Linux 6.7 the kernel does not say how often it skipped the program of a kprobe. The result says so.
         assert counted + result["missed"] >= one.seen or not result["exact"], (result["target"], counted, one.seen)
         assert counted + result["missed"] >= one.seen * 0.9, (result["target"], counted, one.seen)
+    # What was called in one turn of the work may, for once, not be called in the others: a process that ends late.
+    called = [one.result["target"] for one in traced if one.seen]
+    assert len(called) > DRAWN / 2, called
 
 
 def test_functions_drawn_at_random_show_their_arguments_by_name(traced: list[Traced]) -> None:
