@@ -97,6 +97,7 @@ seealso:
   - module: nannyapi.diagnostics.diagnose
 notes:
   - Feedback is added, not replaced. The gateway counts the newest verdict of an episode.
+  - Where the gateway's answer gets lost, it is told again, and may keep a comment twice.
 """
 
 EXAMPLES = r"""
