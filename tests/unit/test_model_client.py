@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import json
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -368,6 +371,30 @@ def test_a_byte_now_and_then_does_not_stretch_the_time_of_the_call() -> None:
     assert failed.kind == "timeout"
     assert server.now <= 21
     assert "did not answer within 20 s" in failed.message
+
+
+@pytest.mark.parametrize("begun", [b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\nX-Slow: "])
+def test_headers_that_come_letter_by_letter_do_not_stretch_the_time_of_the_call(begun: bytes) -> None:
+    letters: list[bytes] = []
+
+    def trickle(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError), listener.accept()[0] as connection:
+            connection.recv(65_536)
+            connection.sendall(begun)
+            connection.settimeout(0.05)
+            while len(letters) < 200:
+                letters.append(b"x")
+                connection.sendall(letters[-1])
+                with contextlib.suppress(TimeoutError):
+                    connection.recv(65_536)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=trickle, args=(listener,), daemon=True).start()
+        client = ChatClient("m", f"http://127.0.0.1:{listener.getsockname()[1]}/v1/chat/completions", KEY)
+        with pytest.raises(ModelError, match="did not answer within 1 s") as failed:
+            client.ask(MESSAGES, 1)
+    assert failed.value.kind == "timeout"
+    assert 0 < len(letters) < 200
 
 
 def test_a_server_that_never_answers_is_a_timeout() -> None:

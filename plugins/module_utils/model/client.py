@@ -22,6 +22,7 @@ from .exchange import Account, Exchange, NoAccount, size_of
 from .port import Answer, ModelError
 from .prompt import SYSTEM_PROMPT
 from .settings import SettingsError
+from .time_of_call import TimeOfCall
 
 try:
     import httpx
@@ -77,6 +78,7 @@ class ChatClient:
         self._episode_id = episode_id
         self._tags = tags
         self._sleep, self._clock, self._jitter = sleep, clock, jitter
+        self._time_of_call = TimeOfCall()
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "nannyapi.diagnostics"}
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
@@ -149,17 +151,23 @@ class ChatClient:
         left = max(0.1, deadline - self._clock())
         limits = httpx.Timeout(left, connect=min(left, _CONNECT_SECONDS))
         return self._http.build_request(
-            "POST", self._url, content=body, headers={"Content-Type": "application/json"}, timeout=limits
+            "POST",
+            self._url,
+            content=body,
+            headers={"Content-Type": "application/json"},
+            timeout=limits,
+            extensions={"trace": self._time_of_call.trace},
         )
 
     def _sent(self, request: httpx.Request, exchange: Exchange, deadline: float, timeout: float) -> Answer:
         try:
-            response = self._http.send(request, stream=True)
-            exchange.status = response.status_code
-            try:
-                content = self._read(response, exchange, deadline)
-            finally:
-                response.close()
+            with self._time_of_call.ends(max(0.1, deadline - self._clock())):
+                response = self._http.send(request, stream=True)
+                exchange.status = response.status_code
+                try:
+                    content = self._read(response, exchange, deadline)
+                finally:
+                    response.close()
         except httpx.TimeoutException as error:
             if isinstance(error, httpx.ConnectTimeout):
                 exchange.bytes_sent = 0
@@ -169,6 +177,8 @@ class ChatClient:
         except httpx.TransportError as error:
             if isinstance(error, httpx.ConnectError):
                 exchange.bytes_sent = 0
+            if self._clock() >= deadline:
+                raise self._error(explanations.timed_out(self._url, timeout), "timeout") from None
             message = explanations.unreachable(self._url, error)
             if explanations.is_tls_problem(error):
                 raise self._error(message, "unreachable") from None
