@@ -51,7 +51,7 @@ bytecode: ## compile bpf/*.c anew to bpf/bytecode/, after a change of one of the
 test-kernels: ## Debian's kernels in virtual machines (root; slow, not part of test)
 	@scripts/test-kernels
 
-test-long: ## what takes hours: many rounds, many requests (root; not part of test)
+test-long: ## what takes hours: many rounds, many requests, kills in every phase (root; not part of test)
 	@scripts/test-long
 
 molecule: ## set up and trace this machine, and a virtual one with Debian's kernel (root)

@@ -103,6 +103,13 @@ link_source() {
     ln -sfn ../../../.. .cache/src/ansible_collections/nannyapi/diagnostics
 }
 
+# What tests that trace this machine need, by the playbook that an operator uses; a test environment is on PATH.
+set_this_machine_up() {
+    say "Setting this machine up by the playbook nannyapi.diagnostics.setup"
+    ANSIBLE_COLLECTIONS_PATH="$PWD/.cache/src" ANSIBLE_DISPLAY_SKIPPED_HOSTS=false \
+        ansible-playbook -i scripts/this-machine.ini playbooks/setup.yml -e nannyapi_compiler=always
+}
+
 # What belongs to the project, separated by NUL: what git knows or would add, as far as it is still there. Without git,
 # or where git distrusts a checkout that another user owns, everything that is not made by us.
 list_sources() {
