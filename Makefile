@@ -10,7 +10,7 @@ export NANNYAPI_INVENTORY := $(value INVENTORY)
 export NANNYAPI_LIMIT := $(value LIMIT)
 unexport ISSUE INVENTORY LIMIT MAKEFLAGS MAKEOVERRIDES MFLAGS
 
-.PHONY: help diagnose build test lint sanity importer test-unit test-integration test-safety test-kernels test-long molecule bench bytecode clean distclean
+.PHONY: help diagnose build test lint sanity importer test-unit test-integration test-faults-gateway test-safety test-kernels test-long molecule bench bytecode clean distclean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -38,6 +38,9 @@ test-unit: ## unit tests
 
 test-integration: ## tests that trace for real (root)
 	@scripts/test-integration
+
+test-faults-gateway: ## diagnoses while the model's server misbehaves in every known way (root; writes reports/gateway.json)
+	@scripts/test-faults-gateway
 
 test-safety: ## hostile lines, ways out, secrets and injected text against the fences (root; writes reports/safety.json)
 	@scripts/test-safety

@@ -75,6 +75,17 @@ def holders() -> set[str]:
     return found
 
 
+def settled() -> dict[str, Any]:
+    """The state when nothing has changed for a while: the kernel frees maps of an ended trace in its own time."""
+    now, since = state(), time.monotonic()
+    while time.monotonic() - since < _SETTLE_SECONDS / 2:
+        time.sleep(0.05)
+        before, now = now, state()
+        if now != before:
+            since = time.monotonic()
+    return now
+
+
 def difference(before: dict[str, Any]) -> str:
     """What is there that was not, once the kernel has had its time; empty where there is nothing."""
     until = time.monotonic() + _SETTLE_SECONDS
@@ -118,7 +129,7 @@ def main() -> None:
             assert "error" not in result, result["error"]
         tracer.close()
         whole = time.monotonic() - begun
-    before = state()
+    before = settled()
     moments: Counter[str] = Counter()
     left: list[str] = []
     for number in range(rounds):
@@ -143,7 +154,7 @@ def main() -> None:
         remains = difference(before)
         if remains:
             left.append(f"round {number}, {said}: {remains}")
-            before = state()
+            before = settled()
     print(json.dumps({"rounds": rounds, "moments": moments, "seconds": whole, "left": left}))
 
 
