@@ -90,8 +90,10 @@ def tls_server(folder: Path) -> Iterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server = Misbehaving("empty", context)
-    yield server.address.replace("http://", "https://")
-    server.close()
+    try:
+        yield server.address.replace("http://", "https://")
+    finally:
+        server.close()
 
 
 @pytest.fixture(scope="module")

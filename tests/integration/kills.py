@@ -48,8 +48,10 @@ def look(number: int, seconds: int) -> dict[str, Any]:
 def host_and_model(folder: Path) -> Iterator[tuple[Host, SteppingModel]]:
     """A host, and a model that it reaches."""
     with closing(Host("db", 3, make_keys(folder))) as host, SteppingModel(host.network_address) as model:
-        yield host, model
-        model.shutdown()
+        try:
+            yield host, model
+        finally:
+            model.shutdown()
 
 
 class Diagnoses:
