@@ -263,6 +263,12 @@ class LastTurn(_Sent):
     last_turn: str
 
 
+class Preflight(_Sent):
+    """The only user message where an operator looks whether the model can be asked; there is no issue."""
+
+    preflight: str
+
+
 class Message(pydantic.BaseModel):
     """One message; the content of a user message is one of the objects above as JSON."""
 

@@ -10,7 +10,18 @@ from __future__ import annotations
 from typing import Any, Optional, Union
 
 from . import deps
-from .protocol import MAX_COMMANDS, MAX_PROGRAMS, Diagnostic, Evidence, LastTurn, Opening, Repair, Request, Resolution
+from .protocol import (
+    MAX_COMMANDS,
+    MAX_PROGRAMS,
+    Diagnostic,
+    Evidence,
+    LastTurn,
+    Opening,
+    Preflight,
+    Repair,
+    Request,
+    Resolution,
+)
 
 try:
     import pydantic
@@ -65,8 +76,8 @@ def evidence_schema() -> dict[str, Any]:
 
 
 def turn_schema() -> dict[str, Any]:
-    """Every kind of user message: opening, evidence, repair, last turn."""
-    schema = pydantic.TypeAdapter(Union[Opening, Evidence, Repair, LastTurn]).json_schema()
+    """Every kind of user message: opening, evidence, repair, last turn, preflight."""
+    schema = pydantic.TypeAdapter(Union[Opening, Evidence, Repair, LastTurn, Preflight]).json_schema()
     return _published(schema, "A message of the host to the model, as the JSON text that its content is")
 
 

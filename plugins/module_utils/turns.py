@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private to the collection nannyapi.diagnostics: what the host says to the model in each of its turns.
 
-Every turn is one JSON object (its contract: Opening, Evidence, Repair, LastTurn in ``protocol.py``), so that nothing
-that a host prints can pass for a part of the conversation. No turn holds the tokens that chat templates put between
-turns either: JSON can spell them otherwise.
+Every turn is one JSON object (its contract: Opening, Evidence, Repair, LastTurn, Preflight in ``protocol.py``), so that
+nothing that a host prints can pass for a part of the conversation. No turn holds the tokens that chat templates put
+between turns either: JSON can spell them otherwise.
 """
 
 from __future__ import annotations
@@ -85,6 +85,11 @@ def correction(unsupported: list[dict[str, Any]]) -> dict[str, Any]:
     """The turn after a resolution with claims that were not found in the evidence; at most forty are named."""
     named = [{"claim": each["claim"], "reason": each["reason"]} for each in unsupported[:_CLAIMS_NAMED]]
     return {"repair": _CORRECT, "unsupported": named}
+
+
+def preflight() -> dict[str, Any]:
+    """The only turn of an operator who looks whether the model can be asked, and by which prompt."""
+    return {"preflight": "Say that you can be asked, and by which version of your prompt."}
 
 
 def last_turn(why: str) -> str:

@@ -74,7 +74,11 @@ def test_the_examples_in_the_prompt_are_replies_of_the_contract() -> None:
     found, broken = find_objects(SYSTEM_PROMPT)
     assert broken == []
     examples = [each.value for each in found]
-    assert [type(parse_reply(json.dumps(example)).reply) for example in examples] == [Diagnostic, Resolution]
+    assert [type(parse_reply(json.dumps(example)).reply) for example in examples] == [
+        Diagnostic,  # of the preflight
+        Diagnostic,
+        Resolution,
+    ]
     for example in examples:
         REPLY.validate(example)
 

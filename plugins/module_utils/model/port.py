@@ -3,9 +3,9 @@
 """Private to the collection nannyapi.diagnostics: the port through which the loop asks a model.
 
 Messages are ``{"role": "user" | "assistant", "content": "…"}``, oldest first. The content of every user message is
-one JSON object (the kinds are in ``protocol.py``: Opening, Evidence, Repair, LastTurn); that of an assistant message
-is what the model answered. A system message is the model's own affair: whoever implements the port adds it where it
-needs one.
+one JSON object (the kinds are in ``protocol.py``: Opening, Evidence, Repair, LastTurn, Preflight); that of an assistant
+message is what the model answered. A system message is the model's own affair: whoever implements the port adds it
+where it needs one.
 """
 
 from __future__ import annotations

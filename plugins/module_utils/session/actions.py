@@ -29,7 +29,7 @@ from .log_file import LogFile, Unwritable
 from .vanished import birth, vanished
 
 IDENTIFIER = "nannyapi-diagnostics"
-DIAGNOSIS, COLLECTION, TRACE = "diagnosis", "collection", "trace"
+DIAGNOSIS, COLLECTION, TRACE, PREFLIGHT = "diagnosis", "collection", "trace", "preflight"
 _LONGEST_TEXT = 4096
 """Characters of one text; a command that can be run has at most 2000."""
 _MOST_ENTRIES = 64
@@ -46,7 +46,8 @@ class Unrecorded(Exception):
 class ActionLog:
     """The actions of one run; used by several threads.
 
-    `kind`: a diagnosis that is led from here, what is collected here for one that is led elsewhere, or a trace.
+    `kind`: a diagnosis that is led from here, what is collected here for one that is led elsewhere, a trace, or the
+    requests of a preflight.
     """
 
     def __init__(
@@ -276,6 +277,7 @@ _TOTALS = {
     DIAGNOSIS: (*_DONE_HERE, "requests", "bytes_sent", "bytes_received"),
     COLLECTION: _DONE_HERE,
     TRACE: ("programs",),
+    PREFLIGHT: ("requests", "bytes_sent", "bytes_received"),
 }
 _OF_A_PROGRAM = (
     "type",

@@ -19,14 +19,16 @@ RUNTIME_PYTHON = Path("/opt/nannyapi/diagnostics/venv/bin/python")
 _MAX_ARGUMENTS = 56 * 1024
 
 
-def _lacks_libraries(asks_model: bool) -> bool:
+def missing_libraries(asks_model: bool) -> list[str]:
+    """What this Python lacks of what a diagnosis needs. `asks_model`: for the protocol and requests, too."""
     wanted = ("pydantic", "bashlex", "httpx") if asks_model else ("bashlex",)
-    if any(importlib.util.find_spec(name) is None for name in wanted):
-        return True
+    missing = [name for name in wanted if importlib.util.find_spec(name) is None]
     if all(importlib.util.find_spec(name) is None for name in ("seccomp", "pyseccomp")):
-        return True
+        missing.append("seccomp")
     # Distributions still ship pydantic 1, which the protocol cannot use.
-    return asks_model and importlib.metadata.version("pydantic").startswith("1.")
+    if asks_model and "pydantic" not in missing and importlib.metadata.version("pydantic").startswith("1."):
+        missing.append("pydantic 2")
+    return missing
 
 
 def respawn_where_libraries_are(parameters: dict[str, Any], asks_model: bool = True) -> None:
@@ -35,7 +37,7 @@ def respawn_where_libraries_are(parameters: dict[str, Any], asks_model: bool = T
     Does not return if it does so. `parameters`: the module's arguments, for their size. `asks_model`: whether the
     libraries for the protocol and for requests are wanted too.
     """
-    if has_respawned() or not os.access(RUNTIME_PYTHON, os.X_OK) or not _lacks_libraries(asks_model):
+    if has_respawned() or not os.access(RUNTIME_PYTHON, os.X_OK) or not missing_libraries(asks_model):
         return
     if len(json.dumps(parameters, default=str)) > _MAX_ARGUMENTS:
         return

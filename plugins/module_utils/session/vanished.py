@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 _BEGUN, _OVER = "_started", ("_ended", "_vanished")
-KINDS = ("diagnosis", "collection", "trace")
+KINDS = ("diagnosis", "collection", "trace", "preflight")
 
 
 def birth() -> dict[str, Any]:

@@ -47,6 +47,15 @@ def write_summary(directory: Path, overview: dict[str, Any]) -> list[Path]:
     ]
 
 
+def write_preflight(directory: Path, overview: dict[str, Any], markdown: str) -> list[Path]:
+    """Writes `preflight.json` and `preflight.md` and gives their paths. Raises OSError."""
+    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    return [
+        _write(directory / "preflight.json", _json(overview)),
+        _write(directory / "preflight.md", markdown),
+    ]
+
+
 def _json(data: Any) -> str:
     return json.dumps(data, ensure_ascii=False, indent=1, default=str) + "\n"
 
