@@ -65,8 +65,12 @@ class Symbols:
         return b"\t" + module.encode() + b"\n" in self._code
 
     def blacklisted(self, name: str) -> bool:
-        """Whether the kernel says that it refuses a kprobe there; False also where it does not say."""
-        return self._blacklist is not None and name in self._blacklist
+        """Whether the kernel says that it refuses a kprobe there; False also where it does not say.
+
+        It refuses a clone, such as nmi_handle.part.0, where the function that it was made from is on the list
+        (kernel/kprobes.c: within_kprobe_blacklist).
+        """
+        return self._blacklist is not None and not self._blacklist.isdisjoint({name, name.partition(".")[0]})
 
     def hooked(self, name: str) -> Optional[bool]:
         """Whether ftrace has a hook in a function, None where that cannot be read.
