@@ -161,8 +161,7 @@ checks:
       remedy: Run the playbook nannyapi.diagnostics.setup on this host.
 asks:
   description:
-    - Who would ask which model, and at which server, in one line that is the same for hosts that ask the same one. Null
-      where the settings name no model that could be asked.
+    - Who would ask which model, and at which server, in one line that is the same for hosts that ask the same one.
   returned: always
   type: str
   sample: tensorzero::function_name::diagnose_and_heal at gateway:3000, from the host

@@ -157,6 +157,16 @@ def test_a_model_that_cannot_be_asked_is_told_and_nothing_else_is_lost(ansible: 
     assert "To be mended:" in ran.output
 
 
+@pytest.mark.parametrize("side", ["host", "controller"])
+def test_settings_that_name_no_model_that_could_be_asked_are_told(ansible: Ansible, tmp_path: Path, side: str) -> None:
+    variables = {"nannyapi_model_access": side}
+    ran, hosts = run(ansible, tmp_path, variables, {"NANNYAPI_MODEL": "some-model"}, {"db1": LOCALLY, "db2": LOCALLY})
+    assert ran.status != 0
+    for host in ("db1", "db2"):
+        assert hosts[host]["status"] == "failed"
+        assert "no endpoint to ask it at" in hosts[host]["checks"]["model"]["found"]
+
+
 def test_replies_that_cannot_be_used_are_told_category_by_category(ansible: Ansible, tmp_path: Path) -> None:
     good = json.dumps(DIAGNOSTIC)
     script = ["{", good, '{"response_type": "perhaps"}', good, good, "no", "no", good, good]

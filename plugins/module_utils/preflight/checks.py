@@ -80,14 +80,15 @@ def settings_of(given: dict[str, Any]) -> Settings:
     return resolve(parameters, Layer(given["_model"], given["_endpoint"], given["_api_key"]))
 
 
-def asks(given: dict[str, Any]) -> Optional[str]:
-    """Who would ask which model where, in a line: the same for hosts that ask the same one. None where none is."""
+def asks(given: dict[str, Any]) -> str:
+    """Who would ask which model where, in a line: the same for hosts that ask the same one."""
+    side = f"from the {given['model_access']}"
     try:
         settings = settings_of(given)
     except SettingsError:
-        return None
+        return f"no model that could be asked, {side}"  # why is said by the check of the model
     where = f" at {endpoint_host(settings)}" if settings.url else ""
-    return f"{settings.model}{where}, from the {given['model_access']}"
+    return f"{settings.model}{where}, {side}"
 
 
 def on_host(given: dict[str, Any], dry: bool) -> dict[str, Any]:
