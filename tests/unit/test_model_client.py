@@ -439,3 +439,16 @@ def test_a_query_of_the_endpoint_does_not_show_in_errors() -> None:
     with pytest.raises(ModelError) as failed:
         client.ask(MESSAGES, 10)
     assert "hidden" not in failed.value.message + repr(client)
+
+
+@pytest.mark.parametrize("count", [10**10, int("9" * 4300), -1, 1.5, True, "7", None])
+def test_a_count_of_tokens_that_cannot_be_is_none(count: Any) -> None:
+    usage = {"prompt_tokens": count, "completion_tokens": count}
+    answer = Server(completion(usage=usage)).client().ask(MESSAGES, 10)
+    assert (answer.prompt_tokens, answer.completion_tokens) == (None, None)
+
+
+def test_a_number_of_a_million_digits_is_read_at_once() -> None:
+    body = b'{"choices": [{"message": {"content": "yes"}}], "usage": {"prompt_tokens": ' + b"9" * 1_000_000 + b"}}"
+    answer = Server(httpx.Response(200, content=body)).client().ask(MESSAGES, 10)
+    assert (answer.content, answer.prompt_tokens) == ("yes", None)
