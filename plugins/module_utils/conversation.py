@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from . import turns
+from .fitting import as_json
 from .loop_state import RoundSent, Talk
 from .model.port import Answer
 
@@ -25,6 +26,7 @@ _CONDENSED = (12_000, 3_000)
 """Characters of evidence that an old round keeps, tried in turn."""
 
 _FEWEST = 3_000
+_CUTS = 4
 _A_MESSAGE = 8
 """Tokens that a message costs beside its content."""
 
@@ -42,6 +44,7 @@ class _Round:
     remaining: dict[str, Any]
     budget: int
     position: Optional[int] = None
+    shown_bytes: int = 0
 
     def turn(self, budget: int, why: str = "") -> dict[str, Any]:
         """Its turn, with at most so many characters of evidence."""
@@ -56,7 +59,12 @@ class _Round:
             remaining=self.remaining,
             budget=self.budget,
             position=self.position,
+            shown_bytes=self.shown_bytes,
         )
+
+
+def _bytes(turn: dict[str, Any]) -> int:
+    return len(as_json({name: turn[name] for name in ("command_results", "ebpf_results")}).encode("utf-8", "replace"))
 
 
 class Conversation:
@@ -79,7 +87,7 @@ class Conversation:
         self._characters_a_token = talk.characters_a_token
         self._spent = talk.spent
         self._rounds = [
-            _Round(evidence, sent.notes, sent.remaining, sent.budget, sent.position)
+            _Round(evidence, sent.notes, sent.remaining, sent.budget, sent.position, sent.shown_bytes)
             for sent, evidence in zip(talk.rounds, collected)
         ]
 
@@ -97,12 +105,32 @@ class Conversation:
         """Tokens so far: as counted by the server, else as estimated."""
         return self._spent
 
+    @property
+    def shown_bytes(self) -> int:
+        """Bytes of evidence that the model was shown, of each round as it was first."""
+        return sum(each.shown_bytes for each in self._rounds)
+
     def evidence(
-        self, collected: dict[str, Any], notes: list[str], remaining: dict[str, Any], budget: int
+        self,
+        collected: dict[str, Any],
+        notes: list[str],
+        remaining: dict[str, Any],
+        budget: int,
+        most_bytes: Optional[int] = None,
     ) -> dict[str, Any]:
-        """The turn that carries the evidence of a round, of at most `budget` characters."""
-        self._rounds.append(_Round(collected, notes, remaining, budget))
-        return self._rounds[-1].turn(budget)
+        """The turn that carries the evidence of a round, of at most `budget` characters and so many bytes."""
+        newest = _Round(collected, notes, remaining, budget if most_bytes is None else min(budget, most_bytes))
+        turn = newest.turn(newest.budget)
+        newest.shown_bytes = _bytes(turn)
+        for _time in range(_CUTS):
+            if most_bytes is None or newest.shown_bytes <= most_bytes:
+                break
+            # Characters of other scripts have several bytes each.
+            newest.budget = newest.budget * most_bytes // newest.shown_bytes
+            turn = newest.turn(newest.budget)
+            newest.shown_bytes = _bytes(turn)
+        self._rounds.append(newest)
+        return turn
 
     def now_left(self, remaining: dict[str, Any]) -> None:
         """Corrects what is left of the limits in evidence that was not sent yet."""

@@ -32,6 +32,7 @@ from .loop import Admission, LoopLimits, diagnose
 from .loop_state import StateError
 from .model.factory import make_model
 from .model.port import Answer, Model
+from .model.reply_form import ON_HOST
 from .model.settings import Layer, Settings, resolve
 from .redaction.redactor import Redactor
 from .requests_on_record import OfflineOnRecord, RequestsOnRecord, endpoint_host
@@ -45,6 +46,7 @@ MAX_ISSUE = 4000
 # Characters of evidence in a result, and in facts, which the controller keeps for every host to the end of the run.
 _MAX_RESULT = 96 * 1024
 _MAX_FACTS = 24 * 1024
+_FEWEST_EVIDENCE_BYTES = 4096
 _CLAIMS_IN_RESULT, _CLAIMS_IN_FACTS = 100, 20
 _FACTS = ("resolution", "grounding", "ebpf_results", "command_results", "rounds", "usage", "episode_id", "model")
 
@@ -66,6 +68,7 @@ class Options:
     unsandboxed_commands: bool = False
     privileges: Optional[str] = None
     tokens: int = 0
+    evidence_bytes: int = 0
     unrecorded_actions: bool = False
     redact: tuple[str, ...] = ()
     asked_by: dict[str, Any] = field(default_factory=dict)
@@ -102,6 +105,7 @@ class _WatchedModel:
 _RANGES = {
     "rounds": (1, 20),
     "tokens": (0, 1_000_000_000),
+    "evidence_bytes": (0, 1_000_000_000),
     "seconds": (10, 7200),
     "trace_seconds": (1, 300),
     "command_seconds": (1, 600),
@@ -117,6 +121,11 @@ def check_limits(options: Options) -> None:
         value = getattr(options, name)
         if value is not None and not least <= value <= most:
             raise DiagnosisError(f"The parameter {name} is {value:g}; it can be {least} to {most}.")
+    if 0 < options.evidence_bytes < _FEWEST_EVIDENCE_BYTES:
+        raise DiagnosisError(
+            f"The parameter evidence_bytes is {options.evidence_bytes}; it can be 0 (no limit), or"
+            f" {_FEWEST_EVIDENCE_BYTES} and more: fewer bytes hold no evidence."
+        )
 
 
 def settings_of(options: Options) -> Settings:
@@ -184,7 +193,7 @@ def run(options: Options, ending: Ending, progress: Progress) -> dict[str, Any]:
 
 def _model(settings: Settings, actions: ActionLog, keeping: Kept) -> Model:
     account = RequestsOnRecord(settings, actions)
-    model = make_model(settings, account, keeping.episode(settings), tags=keeping.tags)
+    model = make_model(settings, account, keeping.episode(settings), tags=keeping.tags, servers=ON_HOST)
     return model if endpoint_host(settings) else OfflineOnRecord(model, account)
 
 
@@ -339,6 +348,7 @@ def limits(options: Options) -> LoopLimits:
         seconds=options.seconds,
         trace_seconds=options.trace_seconds,
         tokens=options.tokens or None,
+        evidence_bytes=options.evidence_bytes or None,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from .diagnosis import Options
 from .ebpf.bundle import Bundle
 from .model.settings import Layer
+from .model.tls_arguments import TLS_ARGUMENTS, tls_of
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "issue": {"type": "str", "default": ""},
@@ -21,9 +22,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "model": {"type": "str"},
     "endpoint": {"type": "str"},
     "api_key": {"type": "str", "no_log": True},
+    **TLS_ARGUMENTS,
     "rounds": {"type": "int", "default": 5},
     "seconds": {"type": "float", "default": 600},
     "tokens": {"type": "int", "default": 0, "no_log": False},
+    "evidence_bytes": {"type": "int", "default": 0},
     "trace_seconds": {"type": "float", "default": 60},
     "max_cpu_share": {"type": "float"},
     "command_seconds": {"type": "float", "default": 30},
@@ -56,6 +59,7 @@ def options_of(given: dict[str, Any]) -> Options:
         resume=given["resume"].strip(),
         rounds=given["rounds"],
         tokens=given["tokens"],
+        evidence_bytes=given["evidence_bytes"],
         seconds=given["seconds"],
         trace_seconds=given["trace_seconds"],
         max_cpu_share=given["max_cpu_share"],
@@ -69,6 +73,6 @@ def options_of(given: dict[str, Any]) -> Options:
         privileges=given["privileges"],
         compiler=given["compiler"],
         bundle=Bundle.unpack(given["_bpf"] or ""),
-        parameters=Layer(given["model"], given["endpoint"], given["api_key"]),
+        parameters=Layer(given["model"], given["endpoint"], given["api_key"], tls_of(given)),
         environment=Layer(given["_model"], given["_endpoint"], given["_api_key"]),
     )

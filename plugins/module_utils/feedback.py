@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from .model.feedback import COMMENT, METRIC, FeedbackClient, feedback_url
 from .model.port import ModelError
 from .model.settings import OFFLINE, Layer, Settings, completions_url, resolve
+from .model.tls_arguments import TLS_ARGUMENTS, tls_of
 from .redaction.redactor import Redactor
 from .session import record
 from .session.record import RecordError
@@ -29,6 +30,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "record_dir": {"type": "path"},
     "endpoint": {"type": "str"},
     "api_key": {"type": "str", "no_log": True},
+    **TLS_ARGUMENTS,
     "timeout": {"type": "float", "default": 30},
     "_endpoint": {"type": "str"},
     "_api_key": {"type": "str", "no_log": True},
@@ -73,7 +75,7 @@ def give(given: dict[str, Any], records: Path = record.RECORDS, dry_run: bool = 
             " http://gateway:3000/openai/v1."
         )
     url = feedback_url(settings.url)
-    client = FeedbackClient("feedback", url, settings.api_key)
+    client = FeedbackClient("feedback", url, settings.api_key, tls=settings.tls)
     taken: dict[str, str] = {}
     about = {**episode.tags, "episode_id": episode.identifier, "gateway": url.partition("?")[0]}
     try:
@@ -127,7 +129,7 @@ def _episode(given: dict[str, Any], records: Path) -> _Episode:
 
 def _settings(given: dict[str, Any], episode: _Episode) -> Settings:
     """Where to post: as a diagnosis is asked, or where the record says that it was. An episode has one gateway."""
-    parameters = Layer(None, given["endpoint"], given["api_key"])
+    parameters = Layer(None, given["endpoint"], given["api_key"], tls_of(given))
     environment = Layer(None, given["_endpoint"], given["_api_key"])
     settings = resolve(parameters, environment)
     if not episode.url:

@@ -195,7 +195,12 @@ class Kept:
         """What to say after a failure: where everything is, and how to go on from there."""
         if self.problem or not self.path:
             return self.problem or ""
-        limit = {"round_limit": "rounds", "time_limit": "seconds", "token_limit": "tokens"}
+        limit = {
+            "round_limit": "rounds",
+            "time_limit": "seconds",
+            "token_limit": "tokens",
+            "evidence_limit": "evidence_bytes",
+        }
         more = limit.get(str(self._content.get("ended")))
         return (
             f"What was found until then is in {self.path}. To go on from there{f' with more {more}' if more else ''},"

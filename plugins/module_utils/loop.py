@@ -35,7 +35,10 @@ _SETTLE_SECONDS = 2.0
 """What a round costs beside its longest trace: attaching, detaching, decoding."""
 
 _SHORTEST_TRACE = 1.0
-_LIMITS = {"round_limit": "rounds", "time_limit": "time", "token_limit": "tokens"}
+_LIMITS = {"round_limit": "rounds", "time_limit": "time", "token_limit": "tokens", "evidence_limit": "evidence"}
+
+_LEAST_EVIDENCE = 3_000
+"""Bytes that have to be left for another round: fewer hold little more than what was asked for."""
 
 _SHORTEST_CORRECTION = 5.0
 """Seconds that have to be left for a resolution to be corrected."""
@@ -57,6 +60,8 @@ class LoopLimits:
     """What all requests and answers may come to: as servers count, else as estimated. None: no limit."""
     request_tokens: int = 100_000
     """What one request may come to, so that it fits into what models take in."""
+    evidence_bytes: Optional[int] = None
+    """Bytes of evidence that the model is shown, of all rounds together. None: no limit but that of each round."""
     corrections: int = 1
     """How often a resolution with claims that the evidence does not carry is sent back: 0 or 1."""
     reserve_seconds: float = 60.0
@@ -90,10 +95,11 @@ def diagnose(
     seconds, which are the diagnosis's and not the answer's, and raise ModelError of kind ``not_admitted``.
 
     Returns ``resolution`` (None where none was reached), ``grounding`` (what of it was found in the evidence; None
-    without one), ``ended`` (``resolution``, ``round_limit``, ``time_limit``, ``token_limit``, ``model_error``,
-    ``unusable_replies``), ``error`` (a sentence, or None), ``rounds``, ``command_results``, ``ebpf_results``,
-    ``usage``, ``episode_id``, ``model``. After a limit the resolution is what the model concluded in its last turn, if
-    it did. Raises StateError for a state that no loop can have left, and what checkpoint and collect raise.
+    without one), ``ended`` (``resolution``, ``round_limit``, ``time_limit``, ``token_limit``, ``evidence_limit``,
+    ``model_error``, ``unusable_replies``), ``error`` (a sentence, or None), ``rounds``, ``command_results``,
+    ``ebpf_results``, ``usage``, ``episode_id``, ``model``. After a limit the resolution is what the model concluded in
+    its last turn, if it did. Raises StateError for a state that no loop can have left, and what checkpoint and collect
+    raise.
     """
     if resumed is None:
         state = State.model_construct(
@@ -147,6 +153,8 @@ class _Diagnosis:
             "programs_per_round": self._limits.programs,
             "longest_trace_seconds": self._limits.trace_seconds,
         }
+        if self._limits.evidence_bytes is not None:
+            allowed["evidence_bytes"] = self._limits.evidence_bytes
         state = self._state
         self._pending.turn = turns.opening(state.system_information, state.capabilities, allowed, state.issue)
 
@@ -172,8 +180,8 @@ class _Diagnosis:
             self._conversation.now_left(self._remaining())
 
     def run(self) -> dict[str, Any]:
-        if self._state.ended is None and not self._pending.correcting and self._rounds_left() < 1:
-            self._make_last("round_limit")
+        if self._state.ended is None and not self._pending.correcting:
+            self._last_where_no_round_is_left()
         self._checkpoint()
         while self._state.ended is None:
             try:
@@ -215,8 +223,7 @@ class _Diagnosis:
             self._make_last("time_limit")
         else:
             self._run_round(parsed.reply, [*parsed.notes, *self._pending.notes])
-            if self._rounds_left() < 1:
-                self._make_last("round_limit")
+            self._last_where_no_round_is_left()
             self._checkpoint()
 
     def _say(self, turn: dict[str, Any], repairs: int = 0) -> None:
@@ -393,10 +400,33 @@ class _Diagnosis:
         evidence = {"command_results": collected["command_results"], "ebpf_results": results}
         self._printed = None
         notes = [*notes, *imitations.noted(evidence)]
-        self._say(self._conversation.evidence(evidence, notes, self._remaining(), self._limits.output_chars))
+        turn = self._conversation.evidence(
+            evidence, notes, self._remaining(), self._limits.output_chars, self._evidence_left()
+        )
+        left = self._evidence_left()
+        if left is not None:
+            turn["remaining"]["evidence_bytes"] = left
+        self._say(turn)
 
     def _remaining(self) -> dict[str, Any]:
-        return {"rounds": self._rounds_left(), "seconds": max(0, round(self._last_turn_at - self._clock()))}
+        left = self._evidence_left()
+        return {
+            "rounds": self._rounds_left(),
+            "seconds": max(0, round(self._last_turn_at - self._clock())),
+            **({} if left is None else {"evidence_bytes": left}),
+        }
+
+    def _evidence_left(self) -> Optional[int]:
+        """Bytes of evidence that the model may still be shown; None for any number."""
+        most = self._limits.evidence_bytes
+        return None if most is None else max(0, most - self._conversation.shown_bytes)
+
+    def _last_where_no_round_is_left(self) -> None:
+        left = self._evidence_left()
+        if self._rounds_left() < 1:
+            self._make_last("round_limit")
+        elif left is not None and left < _LEAST_EVIDENCE:
+            self._make_last("evidence_limit")
 
     def _rounds_left(self) -> int:
         return max(0, self._limits.rounds - len(self._state.rounds))

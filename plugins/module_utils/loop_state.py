@@ -42,7 +42,7 @@ MEMBERS = (
 """Of a state, as JSON."""
 
 
-Limit = Literal["round_limit", "time_limit", "token_limit"]
+Limit = Literal["round_limit", "time_limit", "token_limit", "evidence_limit"]
 """What makes a turn the last one."""
 
 Ended = Literal["resolution", Limit, "model_error", "unusable_replies"]
@@ -86,6 +86,8 @@ class RoundSent(_Part):
     remaining: dict[str, Any]
     budget: int
     position: Optional[int] = None
+    shown_bytes: int = 0
+    """Of the evidence, as the model was first shown it."""
 
 
 class Talk(_Part):

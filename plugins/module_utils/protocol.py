@@ -285,6 +285,8 @@ class Request(pydantic.BaseModel):
 
     model: str = pydantic.Field(min_length=1)
     messages: list[Message] = pydantic.Field(min_length=1)
+    response_format: Optional[dict[str, Any]] = None
+    """The schema of a reply, where the model has it from nowhere else and the server takes it."""
     episode_id: Optional[str] = pydantic.Field(default=None, alias="tensorzero::episode_id")
     variant_name: Optional[str] = pydantic.Field(default=None, alias="tensorzero::variant_name")
     tags: Optional[dict[str, str]] = pydantic.Field(default=None, alias="tensorzero::tags")

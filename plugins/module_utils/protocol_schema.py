@@ -86,6 +86,7 @@ def request_schema() -> dict[str, Any]:
     schema = Request.model_json_schema(by_alias=True)
     for name in ("tensorzero::episode_id", "tensorzero::variant_name"):
         schema["properties"][name] = {"type": "string", "minLength": 1}
+    schema["properties"]["response_format"] = {"type": "object"}
     schema["properties"]["tensorzero::tags"] = {"type": "object", "additionalProperties": {"type": "string"}}
     return _published(schema, "What is posted to <endpoint>/chat/completions")
 

@@ -22,6 +22,7 @@ _LAST_TURN = {
     "round_limit": "This was the last round of this diagnosis.",
     "time_limit": "The time of this diagnosis is used up.",
     "token_limit": "The tokens of this diagnosis are used up.",
+    "evidence_limit": "As much evidence as this diagnosis may show you was shown.",
 }
 
 _CLAIMS_NAMED = 40
@@ -93,7 +94,7 @@ def preflight() -> dict[str, Any]:
 
 
 def last_turn(why: str) -> str:
-    """The words that ask for a resolution now; *why* is ``round_limit``, ``time_limit`` or ``token_limit``."""
+    """The words that ask for a resolution now; *why* is a limit, such as ``round_limit``."""
     return f"{_LAST_TURN[why]} {_RESOLVE_NOW}"
 
 

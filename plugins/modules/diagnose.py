@@ -27,6 +27,7 @@ description:
 author:
   - NannyAPI contributors (@nannyapi)
 extends_documentation_fragment:
+  - nannyapi.diagnostics.model_tls
   - nannyapi.diagnostics.compiler
   - nannyapi.diagnostics.privileges
   - nannyapi.diagnostics.attributes
@@ -60,8 +61,8 @@ options:
       - The id of a diagnosis of this host that was interrupted or failed, as its failure names it, or V(latest) for the
         one that was begun last. It goes on from its last complete round. What was collected is not collected again, and
         an answer of the model that had arrived is not asked for again.
-      - O(rounds), O(seconds) and O(tokens) are those of the whole diagnosis. What was used before counts. There is
-        always time for a last turn. The model may be another one.
+      - O(rounds), O(seconds), O(tokens) and O(evidence_bytes) are those of the whole diagnosis. What was used before
+        counts. There is always time for a last turn. The model may be another one.
       - Of a diagnosis that has reached its resolution, that is returned from its record, and nothing is run.
       - While another process still works on it, that is waited for, for O(lock_timeout) seconds.
       - See C(docs/resume.md) of the collection.
@@ -140,6 +141,16 @@ options:
         before what the newest brought is cut, and each cut is marked.
     type: int
     default: 0
+  evidence_bytes:
+    description:
+      - How many bytes of evidence the model is shown, of all rounds together. What a round brings is fitted to what is
+        left, and not more than 60000 characters in any case. Each cut is marked with how much is missing, and the whole
+        is in RV(record). Where less than 3000 bytes are left, the model is asked for the best resolution from what is
+        known.
+      - V(0) sets no limit, else it is at least V(4096).
+    type: int
+    default: 0
+    version_added: 0.1.0
   trace_seconds:
     description:
       - How long one eBPF program may trace. A longer one that the model asks for is shortened.
@@ -327,9 +338,9 @@ grounding:
     correction: no better
 ended:
   description:
-    - How it ended. V(resolution), or V(round_limit), V(time_limit) or V(token_limit) with the best resolution from
-      what was known, or V(model_error) or V(unusable_replies) without one. Null where the run was stopped, or the host
-      could not do its part any more.
+    - How it ended. V(resolution), or V(round_limit), V(time_limit), V(token_limit) or V(evidence_limit) with the best
+      resolution from what was known, or V(model_error) or V(unusable_replies) without one. Null where the run was
+      stopped, or the host could not do its part any more.
   returned: when a diagnosis was made
   type: str
   sample: resolution

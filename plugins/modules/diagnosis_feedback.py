@@ -19,6 +19,7 @@ description:
 author:
   - NannyAPI contributors (@nannyapi)
 extends_documentation_fragment:
+  - nannyapi.diagnostics.model_tls
   - nannyapi.diagnostics.attributes
   - nannyapi.diagnostics.attributes.actiongroup
 attributes:

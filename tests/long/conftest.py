@@ -9,7 +9,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # How ansible is run is the same there, and machines are those of tests/kernels.
-sys.path += [str(REPOSITORY / "tests" / name) for name in ["kernels", "integration"]]
+sys.path += [str(REPOSITORY / "tests" / name) for name in ["kernels", "integration", "faults"]]
 
 import fixtures  # noqa: E402
 import pytest  # noqa: E402
@@ -21,3 +21,6 @@ __all__ = ["REPOSITORY", "able", "ansible", "built", "machine", "pytest_generate
 def pytest_addoption(parser: pytest.Parser) -> None:
     fixtures.pytest_addoption(parser)
     parser.addoption("--rounds", type=int, default=1000, help="how many traces are killed")
+    parser.addoption("--replies", type=int, default=1_000_000, help="how many arbitrary replies a model gives")
+    parser.addoption("--processes", type=int, default=1, help="how many processes deal with arbitrary replies")
+    parser.addoption("--seed", type=int, default=0, help="what arbitrary replies are drawn with; 0: the time")

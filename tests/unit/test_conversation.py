@@ -8,15 +8,17 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_loop import LOOK, SOLVED, TURN, VAGUE, Clock, Recorded, Scripted
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.conversation import Conversation
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.loop import LoopLimits, diagnose
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.port import Answer
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.port import Answer, ModelError
 
 CHARACTERS_A_TOKEN = 4
+EVIDENCE = ("command_results", "ebpf_results")
 
 
 def tokens_of(messages: list[dict[str, str]]) -> int:
@@ -35,7 +37,7 @@ class Counting(Scripted):
 
 
 def play(
-    *script: Any, output: str = "x" * 40_000, counts: bool = True, **limits: Any
+    *script: Any, output: str = "x" * 40_000, counts: bool = True, more: dict[str, Any] | None = None, **limits: Any
 ) -> tuple[dict[str, Any], Counting]:
     clock = Clock()
     model = Counting(list(script), clock, counts=counts)
@@ -48,6 +50,7 @@ def play(
         limits=LoopLimits(**limits),
         progress=lambda event: None,
         clock=clock,
+        **(more or {}),
     )
     for request in model.asked:
         for message in request[::2]:
@@ -136,3 +139,32 @@ def test_no_limit_is_exceeded(tokens: int, request_tokens: int, rounds: int, cou
     assert sum(map(tokens_of, model.asked)) <= tokens
     assert all(tokens_of(request) <= request_tokens for request in model.asked)
     assert result["resolution"] == VAGUE or result["error"] or result["ended"] == "token_limit"
+
+
+@pytest.mark.parametrize("output", ["x" * 50_000, "ü€" * 25_000, "short"])
+def test_no_more_bytes_of_evidence_are_shown_than_are_allowed_and_the_end_is_said(output: str) -> None:
+    most = 20_000
+    result, model = play(LOOK, output=output, rounds=40, evidence_bytes=most)
+    turns = [json.loads(request[-1]["content"]) for request in model.asked]
+    shown = 0
+    for said in turns[1 : len(result["rounds"]) + 1]:
+        shown += len(json.dumps({name: said[name] for name in EVIDENCE}, ensure_ascii=False).encode())
+        assert said["remaining"]["evidence_bytes"] == most - shown
+    assert most - 3_000 < shown <= most
+    assert turns[0]["limits"]["evidence_bytes"] == most
+    assert "As much evidence" in turns[len(result["rounds"])]["last_turn"]
+    assert (result["ended"], result["command_results"][-1]["output"]) == ("evidence_limit", output)
+
+
+def test_bytes_of_evidence_that_were_shown_before_count_when_it_is_gone_on_with() -> None:
+    states: list[str] = []
+
+    def keep(state: dict[str, Any]) -> None:
+        states.append(json.dumps(state))
+
+    told: dict[str, Any] = {"output": "x" * 10_000, "rounds": 20, "evidence_bytes": 20_000}
+    failed = ModelError("It failed.", "failed")
+    assert play(LOOK, failed, more={"checkpoint": keep}, **told)[0]["ended"] == "model_error"
+    result, model = play(LOOK, more={"resumed": json.loads(states[-1])}, **told)
+    assert (result["ended"], len(result["rounds"])) == ("evidence_limit", 2)
+    assert json.loads(model.asked[0][-1]["content"])["remaining"]["evidence_bytes"] < 10_000

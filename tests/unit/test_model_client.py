@@ -22,6 +22,7 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils import protoc
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.client import LARGEST_RESPONSE, ChatClient
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.port import Answer, ModelError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.prompt import SYSTEM_PROMPT
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.reply_form import response_format
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.settings import FUNCTION_MODEL, SettingsError
 
 URL = "http://gateway:3000/openai/v1/chat/completions"
@@ -92,7 +93,11 @@ def test_an_answer_carries_content_tokens_model_and_reason() -> None:
 def test_a_plain_model_gets_the_prompt_as_system_message() -> None:
     server = Server(completion())
     server.client("gpt-x").ask(MESSAGES, 10)
-    assert server.sent() == {"model": "gpt-x", "messages": [{"role": "system", "content": SYSTEM_PROMPT}, *MESSAGES]}
+    assert server.sent() == {
+        "model": "gpt-x",
+        "messages": [{"role": "system", "content": SYSTEM_PROMPT}, *MESSAGES],
+        "response_format": response_format(),
+    }
 
 
 def test_a_model_of_a_gateway_gets_the_prompt_as_system_message() -> None:
@@ -274,7 +279,8 @@ def test_a_retry_after_that_is_not_worth_waiting_for_ends_the_call(wait: str, ti
 )
 def test_what_will_not_pass_is_explained_at_once(status: int, says: str) -> None:
     body = {"error": {"message": f"No, {KEY} is wrong.", "type": "x"}}
-    failed = failure(server := Server(httpx.Response(status, json=body)))
+    # A function's reply has its schema at the gateway, so that there is nothing to leave out.
+    failed = failure(server := Server(httpx.Response(status, json=body)), model=FUNCTION_MODEL)
     assert len(server.requests) == 1
     assert failed.kind == "refused"
     assert f"{URL} answered with status {status}" in failed.message
@@ -409,7 +415,8 @@ def test_a_server_that_never_answers_is_a_timeout() -> None:
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (ssl.SSLCertVerificationError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"), "certificate signed"),
+        (ssl.SSLCertVerificationError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"), "as ca_path"),
+        (ssl.SSLError("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert"), "as client_cert"),
         (ssl.SSLError("[SSL: WRONG_VERSION_NUMBER] wrong version number"), "http:// instead of https://"),
     ],
 )
@@ -432,3 +439,16 @@ def test_a_query_of_the_endpoint_does_not_show_in_errors() -> None:
     with pytest.raises(ModelError) as failed:
         client.ask(MESSAGES, 10)
     assert "hidden" not in failed.value.message + repr(client)
+
+
+@pytest.mark.parametrize("count", [10**10, int("9" * 4300), -1, 1.5, True, "7", None])
+def test_a_count_of_tokens_that_cannot_be_is_none(count: Any) -> None:
+    usage = {"prompt_tokens": count, "completion_tokens": count}
+    answer = Server(completion(usage=usage)).client().ask(MESSAGES, 10)
+    assert (answer.prompt_tokens, answer.completion_tokens) == (None, None)
+
+
+def test_a_number_of_a_million_digits_is_read_at_once() -> None:
+    body = b'{"choices": [{"message": {"content": "yes"}}], "usage": {"prompt_tokens": ' + b"9" * 1_000_000 + b"}}"
+    answer = Server(httpx.Response(200, content=body)).client().ask(MESSAGES, 10)
+    assert (answer.content, answer.prompt_tokens) == ("yes", None)

@@ -10,7 +10,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.report import data, files, text
@@ -85,6 +85,7 @@ def nearly_good(draw: st.DrawFn) -> Any:
     return result
 
 
+@settings(deadline=None)
 @given(registered=JSON | nearly_good(), host=TEXTS)
 def test_any_result_makes_a_report_that_can_be_shown_and_written(registered: Any, host: str) -> None:
     report = data.host_report(host, registered, "an issue")
@@ -105,6 +106,7 @@ def test_any_result_makes_a_report_that_can_be_shown_and_written(registered: Any
     assert overview["hosts"]["good"]["confidence"] == "High" or host == "good"
 
 
+@settings(deadline=None)
 @given(registered=JSON)
 def test_any_entry_is_read_or_refused(registered: Any) -> None:
     entry = data.read_entry(registered)

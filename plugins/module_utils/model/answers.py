@@ -10,6 +10,11 @@ from typing import Any, Optional
 from ..json_text import without_surrogates
 from .port import Answer
 
+_MOST_TOKENS = 10**9
+"""More than this no answer costs, and sums of it are numbers that can be reckoned with and written."""
+
+_MOST_DIGITS = 40
+
 
 class NotAnAnswer(ValueError):
     """A body that is no chat completion; the message says what it is. may_pass: another attempt may bring one."""
@@ -27,7 +32,7 @@ def read_answer(content: bytes, content_type: str) -> Answer:
     if not content.strip():
         raise NotAnAnswer("the response was empty", may_pass=True)
     try:
-        body = json.loads(content.decode("utf-8", "replace"))
+        body = json.loads(content.decode("utf-8", "replace"), parse_int=_whole)
     except (ValueError, RecursionError):
         start = content.lstrip()[:200].decode("utf-8", "replace")
         if "html" in content_type.lower() or start.startswith("<"):
@@ -61,6 +66,11 @@ def error_text(body: Any) -> str:
     return line if len(line) <= 500 else f"{line[:500]}…"
 
 
+def _whole(literal: str) -> float:
+    """A whole number; one of megabytes would take hours to read, and means nothing."""
+    return int(literal) if len(literal) <= _MOST_DIGITS else float("inf")
+
+
 def _content(message: dict[str, Any]) -> str:
     content = message.get("content")
     if isinstance(content, list):
@@ -73,7 +83,7 @@ def _content(message: dict[str, Any]) -> str:
 
 def _count(usage: Any, key: str) -> Optional[int]:
     value = usage.get(key) if isinstance(usage, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS else None
 
 
 def _text(value: Any) -> Optional[str]:

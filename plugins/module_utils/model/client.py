@@ -3,7 +3,8 @@
 """Private to the collection nannyapi.diagnostics: asks a model behind an OpenAI-compatible server.
 
 Requests that may succeed later (connection failures, 408, 429, 5xx) are repeated within the time of the call, with
-growing pauses or those that the server asks for. Everything else is explained in a sentence and not repeated.
+growing pauses or those that the server asks for. Everything else is explained in a sentence and not repeated, but for
+a request that a server may have refused because of the reply's schema in it: it is sent without, once.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from typing import Any, Optional
 
 from .. import deps
 from ..json_text import without_surrogates
-from . import explanations
+from . import explanations, reply_form
 from .answers import NotAnAnswer, read_answer
 from .exchange import Account, Exchange, NoAccount, size_of
 from .port import Answer, ModelError
 from .prompt import SYSTEM_PROMPT
 from .settings import SettingsError
 from .time_of_call import TimeOfCall
+from .tls import NOTHING_SAID, Tls
+from .tls_context import TlsError, context
 
 try:
     import httpx
@@ -52,8 +55,9 @@ class ChatClient:
     a gateway drops a second one. With any other model the same prompt is the first message.
 
     `tags`: what a TensorZero gateway is to label a request with, asked for before each one. Other servers get none.
+    `refusals`: which servers take no schema for a reply, which is sent to all but functions of a gateway: they have it.
 
-    Raises MissingLibrary without httpx, SettingsError where the environment's proxies or certificates make no sense.
+    Raises MissingLibrary without httpx, SettingsError where proxies or certificates make no sense.
     """
 
     def __init__(
@@ -65,6 +69,8 @@ class ChatClient:
         account: Optional[Account] = None,
         episode_id: Optional[str] = None,
         tags: Callable[[], dict[str, str]] = dict,
+        tls: Tls = NOTHING_SAID,
+        refusals: Optional[reply_form.Refusals] = None,
         transport: Optional[httpx.BaseTransport] = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -77,13 +83,17 @@ class ChatClient:
         self._account = account or NoAccount()
         self._episode_id = episode_id
         self._tags = tags
+        self._refusals = refusals or reply_form.Refusals()
+        self._with_schema = not model.startswith(_FUNCTION) and not self._refusals.known(url, model)
         self._sleep, self._clock, self._jitter = sleep, clock, jitter
         self._time_of_call = TimeOfCall()
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "nannyapi.diagnostics"}
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
         try:
-            self._http = httpx.Client(transport=transport, headers=headers, follow_redirects=False)
+            self._http = httpx.Client(transport=transport, headers=headers, follow_redirects=False, verify=context(tls))
+        except TlsError as error:
+            raise SettingsError(str(error)) from None
         except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
             raise SettingsError(explanations.no_client(error)) from None
 
@@ -97,10 +107,9 @@ class ChatClient:
     def ask(self, messages: list[dict[str, str]], timeout: float) -> Answer:
         """Answer the last of *messages* within *timeout* seconds, retries and pauses included, or raise ModelError."""
         deadline = self._clock() + timeout
-        body = self._body(messages)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                answer = self._try(body, deadline, timeout, attempt)
+                answer = self._with_or_without(messages, deadline, timeout, attempt)
             except _Again as again:
                 pause = self._pause(attempt, again.retry_after)
                 if attempt == _ATTEMPTS or pause is None or self._clock() + pause >= deadline:
@@ -111,12 +120,31 @@ class ChatClient:
                 return answer
         raise AssertionError("the last attempt returns or raises")
 
+    def _with_or_without(self, messages: list[dict[str, str]], deadline: float, timeout: float, attempt: int) -> Answer:
+        """One attempt; where the server does not take the schema, another one without it."""
+        try:
+            return self._try(self._body(messages), deadline, timeout, attempt)
+        except _SchemaRefused:
+            self._with_schema = False
+        answered = False
+        try:
+            self._sleep(0.0)
+            answer = self._try(self._body(messages), deadline, timeout, attempt)
+            answered = True
+        finally:
+            # Else it was not the schema that was refused, as far as one can tell.
+            self._with_schema = not answered
+        self._refusals.note(self._url, self.name)
+        return answer
+
     def _body(self, messages: list[dict[str, str]]) -> bytes:
         if not self.name.startswith(_FUNCTION):
             messages = [{"role": "system", "content": SYSTEM_PROMPT}, *messages]
         body: dict[str, Any] = {"model": self.name, "messages": messages}
         if self.name.startswith(_GATEWAY):
             body.update(self._for_gateway())
+        if self._with_schema:
+            body["response_format"] = reply_form.response_format()
         if self._episode_id:
             body["tensorzero::episode_id"] = self._episode_id
         return without_surrogates(json.dumps(body, ensure_ascii=False)).encode()
@@ -141,7 +169,7 @@ class ChatClient:
             answer = self._sent(request, exchange, deadline, timeout)
             exchange.prompt_tokens, exchange.completion_tokens = answer.prompt_tokens, answer.completion_tokens
             return answer
-        except (_Again, ModelError) as error:
+        except (_Again, _SchemaRefused, ModelError) as error:
             exchange.error = self._error(error.message, error.kind).message
             raise
         finally:
@@ -212,6 +240,8 @@ class ChatClient:
                     raise _Again(message, "not_the_protocol") from None
                 raise self._error(message, "not_the_protocol") from None
         message = self._refusal(status, response.headers, content)
+        if self._with_schema and reply_form.may_be_why(status, explanations.words(content)):
+            raise _SchemaRefused(message, "refused")
         if status in (408, 429) or (status >= 500 and status != 501):
             wait = explanations.retry_after(response.headers.get("Retry-After"))
             raise _Again(message, "failed", wait)
@@ -243,6 +273,14 @@ class _Again(Exception):
     def __init__(self, message: str, kind: str, retry_after: Optional[float] = None) -> None:
         super().__init__(message)
         self.message, self.kind, self.retry_after = message, kind, retry_after
+
+
+class _SchemaRefused(Exception):
+    """A request that may have been refused for the schema in it."""
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.message, self.kind = message, kind
 
 
 def _tried(attempts: int, retry_after: Optional[float]) -> str:

@@ -45,7 +45,12 @@ def unreachable(url: str, error: Exception) -> str:
     """For a connection that failed, before or within a response."""
     cause = str(error).rstrip(". ") or type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in cause:
-        remedy = "Have the server's certificate signed by an authority that this machine trusts."
+        remedy = (
+            "Name the authority that signed the server's certificate as ca_path, or have it signed by one that this"
+            " machine trusts."
+        )
+    elif _asks_who_comes(cause):
+        remedy = "The server wants a certificate of those who ask it: give one that it knows as client_cert."
     elif is_tls_problem(error):
         remedy = "Check whether the endpoint should begin with http:// instead of https://."
     else:
@@ -55,7 +60,16 @@ def unreachable(url: str, error: Exception) -> str:
 
 def is_tls_problem(error: Exception) -> bool:
     """Whether a connection failed because of its certificate or because no TLS is spoken: no attempt will mend that."""
-    return "CERTIFICATE_VERIFY_FAILED" in str(error) or "[SSL: WRONG_VERSION_NUMBER]" in str(error)
+    said = str(error)
+    return "CERTIFICATE_VERIFY_FAILED" in said or "[SSL: WRONG_VERSION_NUMBER]" in said or _asks_who_comes(said)
+
+
+def _asks_who_comes(said: str) -> bool:
+    """Whether a server has ended a connection for want of a certificate that it knows; by the alerts of TLS."""
+    return any(
+        alert in said.upper().replace(" ", "_")
+        for alert in ("ALERT_CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE", "ALERT_UNKNOWN_CA", "CERTIFICATE_UNKNOWN")
+    )
 
 
 def no_client(error: Exception) -> str:

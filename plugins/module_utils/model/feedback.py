@@ -69,6 +69,7 @@ class FeedbackClient(ChatClient):
     def give(self, feedback: dict[str, Any], timeout: float) -> str:
         """Post one piece of feedback within *timeout* seconds; its id at the gateway. Raises ModelError."""
         self._feedback = feedback
+        self._with_schema = False
         return self.ask([], timeout).content
 
     def _body(self, messages: list[dict[str, str]]) -> bytes:

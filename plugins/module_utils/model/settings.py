@@ -4,7 +4,7 @@
 
 Asked in this order: the parameters of the task, the controller's environment, the host's configuration file, and where
 none of them says anything, the offline diagnostician. The host's file counts only where the run names no endpoint: its
-key was given for its own endpoint and is never sent to another.
+key and its certificate were given for its own endpoint and are never shown to another.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 from urllib.parse import urlsplit, urlunsplit
+
+from .tls import NOTHING_SAID, Tls
 
 OFFLINE = "offline"
 FUNCTION_MODEL = "tensorzero::function_name::diagnose_and_heal"
@@ -37,6 +39,7 @@ class Layer:
     model: Optional[str] = None
     endpoint: Optional[str] = None
     api_key: Optional[str] = field(default=None, repr=False)
+    tls: Tls = NOTHING_SAID
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Settings:
     model: str
     url: Optional[str] = None
     api_key: Optional[str] = field(default=None, repr=False)
+    tls: Tls = NOTHING_SAID
 
 
 def resolve(parameters: Layer, environment: Layer, host_file: Path = HOST_FILE) -> Settings:
@@ -54,6 +58,7 @@ def resolve(parameters: Layer, environment: Layer, host_file: Path = HOST_FILE) 
     model = _first(layer.model for layer in layers)
     endpoint = _first(layer.endpoint for layer in layers)
     api_key = _first(layer.api_key for layer in layers)
+    tls = parameters.tls.over(environment.tls)
     if model == OFFLINE:
         return Settings(OFFLINE)
     if endpoint is None:
@@ -62,6 +67,7 @@ def resolve(parameters: Layer, environment: Layer, host_file: Path = HOST_FILE) 
         model = model or _first([on_host.model])
         endpoint = _first([on_host.endpoint])
         api_key = api_key or _first([on_host.api_key])
+        tls = tls.over(on_host.tls)
     if model == OFFLINE or (model is None and endpoint is None):
         return Settings(OFFLINE)
     if endpoint is None:
@@ -69,7 +75,7 @@ def resolve(parameters: Layer, environment: Layer, host_file: Path = HOST_FILE) 
             f"The model {model} is named, and no endpoint to ask it at. Set the endpoint too (NANNYAPI_ENDPOINT, "
             f"such as http://gateway:3000/openai/v1), or use the model {OFFLINE}, which needs none."
         )
-    return Settings(_model_name(model or FUNCTION_MODEL), completions_url(endpoint), _key(api_key))
+    return Settings(_model_name(model or FUNCTION_MODEL), completions_url(endpoint), _key(api_key), tls)
 
 
 def completions_url(endpoint: str) -> str:
@@ -115,9 +121,15 @@ def read_host_file(path: Path) -> Layer:
         raise SettingsError(f"The configuration file {path} is not JSON: {error}. Mend it, or remove it.") from None
     if not isinstance(values, dict):
         raise SettingsError(f"The configuration file {path} must hold one JSON object (model, endpoint, api_key_file).")
-    texts = {key: _text_of(values, key, path) for key in ("model", "endpoint", "api_key_file")}
+    names = ("model", "endpoint", "api_key_file", "ca_path", "client_cert", "client_key")
+    texts = {key: _text_of(values, key, path) for key in names}
+    validate = values.get("validate_certs")
+    if validate is not None and not isinstance(validate, bool):
+        raise SettingsError(f'In the configuration file {path} "validate_certs" must be true or false.')
     key_file = texts["api_key_file"]
-    return Layer(texts["model"], texts["endpoint"], read_key_file(Path(key_file)) if key_file else None)
+    api_key = read_key_file(Path(key_file)) if key_file else None
+    tls = Tls(texts["ca_path"], validate, texts["client_cert"], texts["client_key"])
+    return Layer(texts["model"], texts["endpoint"], api_key, tls)
 
 
 def read_key_file(path: Path) -> str:

@@ -15,7 +15,15 @@ from typing import Any, Optional
 
 Check = Callable[[Any], bool]
 
-ENDINGS = ("resolution", "round_limit", "time_limit", "token_limit", "model_error", "unusable_replies")
+ENDINGS = (
+    "resolution",
+    "round_limit",
+    "time_limit",
+    "token_limit",
+    "evidence_limit",
+    "model_error",
+    "unusable_replies",
+)
 CLAIMS = ("supported", "unsupported")
 CORRECTIONS = ("not needed", "made", "no better", "not answered", "not asked for")
 _CONFIDENCES = ("High", "Medium", "Low")
