@@ -75,6 +75,15 @@ def test_an_argument_may_say_that_the_next_is_secret() -> None:
     assert Redactor().value(args) == ["mysql", "--host", "db1", "--password", "[redacted:password:1]", "app"]
 
 
+@pytest.mark.parametrize(
+    "address", ["e6:94:ca:1e:69:5b", "02:42:ac:a1:00:02", "fd00:10:abcd:ef01::1", "fe80:1:a:b1:c2d3:e4f5/64", "00:16:3e:5e:6c:00"]
+)
+def test_an_address_is_no_entry_of_a_password_file(address: str) -> None:
+    line = f"    link/ether {address} brd ff:ff:ff:ff:ff:ff"
+    assert Redactor().text(line) == line
+    assert "hunter2x" not in Redactor().text("db1:5432:app:alice:hunter2x")
+
+
 def test_numbers_and_structure_stay() -> None:
     data = {"event_count": 42, "events": [{"data": {"fd": 5, "result": -1, "duration_us": 18.25}, "ok": None}]}
     assert Redactor().value(data) == data

@@ -96,6 +96,8 @@ PGPASS = re.compile(
     r":((?=[\d_.*-]{0,62}[A-Za-z])[\w.*-]{1,63}):([^\s]{4,})"
 )
 
+AN_ADDRESS = re.compile(r"[0-9A-Fa-f:.]+(?:[/%][\w.-]{1,32})?")
+
 # Where the name of a value that may be secret ends, or goes on.
 STEM = re.compile(
     r"(?i)pass(?:w(?:or)?d|phrase|code|wort)?|pwd|secret|token|key|psk"

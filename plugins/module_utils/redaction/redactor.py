@@ -13,7 +13,7 @@ import threading
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Optional
 
-from .formats import PGPASS, SHAPES
+from .formats import AN_ADDRESS, PGPASS, SHAPES
 from .identities import Identities
 from .memory import Memory
 from .names import is_redacted, is_secret, named_secrets
@@ -208,7 +208,7 @@ def _secrets(text: str) -> Iterator[Span]:
         yield start, end, "password", None
     if text.count(":") >= 4:
         for match in PGPASS.finditer(text):
-            if not is_redacted(match[3]):
+            if not is_redacted(match[3]) and not AN_ADDRESS.fullmatch(match[0]):
                 yield match.start(3), match.end(3), "password", None
 
 
