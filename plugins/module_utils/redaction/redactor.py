@@ -199,7 +199,7 @@ def _secrets(text: str) -> Iterator[Span]:
     for kind, hints, expression in SHAPES:
         if any(hint in lower for hint in hints):
             for match in expression.finditer(text):
-                start, end = match.span(1 if expression.groups else 0)
+                start, end = match.span(match.lastindex or 0)
                 end -= len(text[start:end]) - len(text[start:end].rstrip("\"',;)")) if kind == "option" else 0
                 start += 1 if text[start : start + 1] in ("'", '"') else 0
                 if start < end and not is_redacted(text[start:end]):
