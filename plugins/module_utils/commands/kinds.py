@@ -109,7 +109,9 @@ def known(kind: str) -> bool:
 def _check_path(value: str) -> None:
     # openssl fetches `http://…`, and tail follows for `+1f`.
     if re.match(r"[A-Za-z][A-Za-z0-9.-]*:|\+", value):
-        raise Refused(f"`{value}` could be an address or an option to the program; write a file's whole path, from / on.")
+        raise Refused(
+            f"`{value}` could be an address or an option to the program; write a file's whole path, from / on."
+        )
 
 
 def _check_number(kind: str, value: str) -> None:

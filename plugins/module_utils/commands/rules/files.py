@@ -160,8 +160,16 @@ RULES: dict[str, Rule] = {
         "capability": {"": "SYS_PTRACE DAC_READ_SEARCH"},
         "flags": "-a -b -l -n -N -O -P -R -t -U -V -w -x -H",
         "values": {"-c": "text", "-d": "text", "-p": "text", "-u": "text"},
-        "optional": {"-i": f"re:{_INTERNET}", "-s": "text", "-F": "word", "-g": "word", "-K": "word", "-L": "word", "-T": "word",
-                     "-o": "number"},
+        "optional": {
+            "-i": f"re:{_INTERNET}",
+            "-s": "text",
+            "-F": "word",
+            "-g": "word",
+            "-K": "word",
+            "-L": "word",
+            "-T": "word",
+            "-o": "number",
+        },
         "matching": [r"\+L\d*", r"\+c ?\d*", r"\+w", r"\+f[gGc]*", r"\+d(/.*)?"],
         "refused": {
             "-D": "it may write lsof's device cache",

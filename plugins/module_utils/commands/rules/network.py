@@ -232,8 +232,14 @@ RULES: dict[str, Rule] = {
         "capability": {"": "NET_ADMIN"},
         "network": {"": "netlink"},
         "flags": "-L -S -C -n --dump --stats --count",
-        "values": {"-p --proto": "word", "-s --src": "host", "-d --dst": "host", "-f --family": "word", "-o": "word",
-                   "--state": "re:[A-Z_0-9]+"},
+        "values": {
+            "-p --proto": "word",
+            "-s --src": "host",
+            "-d --dst": "host",
+            "-f --family": "word",
+            "-o": "word",
+            "--state": "re:[A-Z_0-9]+",
+        },
         "needs": {"-L -S -C --dump --stats --count": _CHANGES},
         "operands_note": _CHANGES,
         "forms": ["conntrack|expect", ""],
@@ -251,8 +257,7 @@ RULES: dict[str, Rule] = {
     },
     "mtr": {
         "network": {"": "inet inet6"},
-        "flags": "-4 -6 -n -b -w -r -T -z -j --report --report-wide --no-dns --show-ips --tcp --aslookup"
-        " --json",
+        "flags": "-4 -6 -n -b -w -r -T -z -j --report --report-wide --no-dns --show-ips --tcp --aslookup --json",
         "values": {
             "-c --report-cycles": "number:1..20",
             "-i --interval": "number:0.5..5",
