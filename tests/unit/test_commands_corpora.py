@@ -24,8 +24,11 @@ HARMLESS = corpus.harmless()
 REFUSED_THOUGH_BENIGN = {
     "zgrep -c error /var/log/syslog.2.gz": "zcat FILE | grep",
     "apt-cache policy openssl": "dpkg -l",
-    "nginx -v": "not among the read-only programs",
+    "nginx -v": "systemctl status",
     'while read -r l; do echo "$l"; done < /proc/loadavg': "cat, grep or awk",
+    "ldd /bin/ls": "cat /proc/PID/maps",
+    "ausearch -m avc -ts recent": "grep AVC /var/log/audit/audit.log",
+    "rpm -V openssh-server": "packages' scripts are run",
     "sudo ss -tlnp": "already runs with what it needs",
     "x=$(pidof -s systemd); cat /proc/$x/status": "where it is used",
 }

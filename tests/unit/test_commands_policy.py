@@ -15,7 +15,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands import parser
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands import file_names, parser
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.policy import Policy
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.rules.refused import REFUSED
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.rules.table import RULES
@@ -70,6 +70,13 @@ def test_no_program_is_both_accepted_and_refused() -> None:
     assert not set(RULES) & set(REFUSED)
 
 
+def test_any_program_that_is_accepted_may_tell_its_version_and_no_other() -> None:
+    assert arguments("systemctl --version") == [["systemctl", "--version"]]
+    assert arguments("timeout --version") == [["timeout", "--version"]]
+    assert not POLICY.judge("python3 --version").allowed
+    assert not POLICY.judge("sysctl --version a=1").allowed
+
+
 def test_judged_words_are_the_words_that_would_be_run() -> None:
     assert arguments("grep -e 'a  b' \"c d\" e\\ f") == [["grep", "-e", "a  b", "c d", "e f"]]
     assert arguments("echo '' \"\" 'a'\"b\"c") == [["echo", "", "", "abc"]]
@@ -96,7 +103,7 @@ def test_patterns_are_expanded_where_they_are_not_quoted(tmp_path: Path) -> None
 
 def test_a_pattern_cannot_bring_in_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "-f").write_text("")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(file_names, "WORKING_DIRECTORY", str(tmp_path))
     assert "never end" in POLICY.judge("tail -n 1 *").reason
 
 

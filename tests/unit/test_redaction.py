@@ -75,6 +75,35 @@ def test_an_argument_may_say_that_the_next_is_secret() -> None:
     assert Redactor().value(args) == ["mysql", "--host", "db1", "--password", "[redacted:password:1]", "app"]
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["e6:94:ca:1e:69:5b", "02:42:ac:a1:00:02", "fd00:10:abcd:ef01::1", "fe80:1:a:b1:c2d3:e4f5/64", "00:16:3e:5e:6c:00"],
+)
+def test_an_address_is_no_entry_of_a_password_file(address: str) -> None:
+    line = f"    link/ether {address} brd ff:ff:ff:ff:ff:ff"
+    assert Redactor().text(line) == line
+    assert "hunter2x" not in Redactor().text("db1:5432:app:alice:hunter2x")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Failed password for invalid user x from 10.0.0.1 port 22 ssh2",
+        "password [success=1 default=ignore] pam_unix.so obscure yescrypt",
+        "password requisite pam_pwquality.so retry=3",
+        "ii  passwd 1:4.13+dfsg1-1+deb12u1 amd64 change and administer password and group data",
+        "PASS 3 of 4 tests",
+        "user www-data on /srv > 80%",
+        "net.ipv4.tcp_fastopen_key = 00000000-00000000-00000000-00000000",
+        "kdump: pass 2 of 3",
+        "docker run -p 8080:80 registry",
+        "private key: (hidden)",
+    ],
+)
+def test_ordinary_lines_that_come_near_a_secret_stay(line: str) -> None:
+    assert Redactor().text(line) == line
+
+
 def test_numbers_and_structure_stay() -> None:
     data = {"event_count": 42, "events": [{"data": {"fd": 5, "result": -1, "duration_us": 18.25}, "ok": None}]}
     assert Redactor().value(data) == data

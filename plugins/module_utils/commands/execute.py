@@ -15,11 +15,12 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
-from typing import Callable
+from typing import Callable, Optional
 
 from .capture import Aside, Captured
 from .errors import Refused
 from .launch import Fence
+from .memory_use import MemoryWatch
 from .output import BoundedOutput
 from .processes import ProcessFamily
 from .programs import find
@@ -34,10 +35,11 @@ _LINGER = 0.3
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds and kept bytes of output for one command line."""
+    """Seconds and kept bytes of output for one command line; bytes of memory in all, this host's by default."""
 
     seconds: float = 30.0
     output_bytes: int = 16384
+    memory_bytes: Optional[int] = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class LineExecutor:
         self.output: BoundedOutput | Captured = self.shown
         self.errors: int | None = None
         self.family = ProcessFamily()
+        self.memory = MemoryWatch(limits.memory_bytes)
         self.stopped: str | None = None
         # Whether somebody still held the output when the programs themselves had ended.
         self.left_behind = False
@@ -114,6 +117,7 @@ class LineExecutor:
             " written by then.",
             "cancelled": "The round was over, or the diagnosis was stopped, before it had ended; the output is what it"
             " had written by then.",
+            "memory": f"It took more than {self.memory.most >> 20} MiB of memory in all and was ended; ask for less.",
             "flood": f"It wrote more than {MOST_READ // 1024 // 1024} MiB and was ended; ask for less.",
         }[self.stopped]
         if remaining:
@@ -287,6 +291,8 @@ class LineExecutor:
             self.stopped = "timeout"
         elif self.output.seen > MOST_READ:
             self.stopped = "flood"
+        elif self.memory.exceeded(process.pid for process in self.family.leaders):
+            self.stopped = "memory"
         return self.stopped is not None
 
 

@@ -23,7 +23,7 @@ from .errors import Refused
 
 def _judge_jq(program: str) -> None:
     found = re.search(
-        r"\b(import|include|modulemeta|get_search_list|input_filename|env|ENV)\b|\b(repeat|until|while|recurse|range|limit|def)\b",
+        r"\b(import|include|modulemeta|get_search_list|input_filename|env|ENV)\b|\b(repeat|until|while|recurse|range|limit|def|combinations|infinite|_\w+)\b",
         program,
     )
     if found:
@@ -68,6 +68,7 @@ def check(kind: str, value: str, judge_path: Callable[[str], None]) -> None:
     if kind in ("text", "list"):
         return
     if kind in ("read", "file"):
+        _check_path(value)
         if kind == "file" and os.path.isdir(os.path.join("/", value)):
             raise Refused(
                 f"`{value}` is a directory, and files in it would be read that nobody has judged; name a file."
@@ -103,6 +104,14 @@ def known(kind: str) -> bool:
     if re.fullmatch(r"number(:[\d.]+\.\.[\d.]+)?", kind):
         return True
     return kind in _PATTERNS or kind in ("text", "word", "list", "read", "file", "user", "ps_fields", *_LANGUAGES)
+
+
+def _check_path(value: str) -> None:
+    # openssl fetches `http://…`, and tail follows for `+1f`.
+    if re.match(r"[A-Za-z][A-Za-z0-9.-]*:|\+", value):
+        raise Refused(
+            f"`{value}` could be an address or an option to the program; write a file's whole path, from / on."
+        )
 
 
 def _check_number(kind: str, value: str) -> None:

@@ -57,7 +57,7 @@ _ADDRESS = r"[0-9A-Fa-f.:]+(?:/[0-9A-Fa-f.:]+)?"
 _CONNTRACK = _Forms(
     flags=frozenset({"-L", "-S", "-C", "-n", "--dump", "--stats", "--count"}),
     values={
-        **dict.fromkeys(("-p", "--proto", "-f", "--family"), _NAME),
+        **dict.fromkeys(("-p", "--proto", "-f", "--family", "--state"), _NAME),
         **dict.fromkeys(("-s", "--src", "-d", "--dst"), _ADDRESS),
         "-o": rf"{_NAME}(?:,{_NAME})*",
     },

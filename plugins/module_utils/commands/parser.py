@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import Refused
+from .file_names import FileNames
 from .syntax import Choice, Group, Member, Pending, Pipeline, Redirection, SimpleCommand
 from .words import Values, Word, read_word, spread_braces
 from .xargs import Xargs, checked, read_exec, read_xargs
@@ -108,6 +109,7 @@ class _Tree:
     def __init__(self, line: str) -> None:
         self.line = line
         self.unrolled = 0
+        self.names = FileNames()
 
     def pipelines(self) -> list[Pipeline]:
         trees = _parse_tree(self.line)
@@ -256,8 +258,8 @@ class _Tree:
             return [Word(checked(text), made=True, printed=True) for text in scope.printed[node.pos[0]][1].split()]
         printed = {part.pos[0]: self._printed(part, scope) for part in substitutions}
         if not parts and len(spread := spread_braces(raw)) > 1:
-            return [read_word(one) for one in spread]
-        word = read_word(raw, node.pos[0], Values(scope.variables.values, printed, scope.variables.tainted))
+            return [read_word(one, 0, Values(names=self.names)) for one in spread]
+        word = read_word(raw, node.pos[0], Values(scope.variables.values, printed, scope.variables.tainted, self.names))
         if not parts and "$" not in word.text and word.text != node.word:
             raise Refused(f"The word `{node.word}` could not be read for certain; write it with plain quotation marks.")
         return [word]

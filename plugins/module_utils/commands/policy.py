@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable
 
 from .errors import PolicyError, Refused
-from .grants import Grants, granted
+from .grants import NOTHING, Grants, granted
 from .kinds import check
 from .operands import FormMatcher
 from .options import Arguments, OptionReader
@@ -118,6 +118,8 @@ class Policy:
         if program in self.refused or program not in self.rules:
             raise Refused(self._no_rule(program))
         rule = self.rules[program]
+        if words == ["--version"]:
+            return [program, *words], NOTHING
         if "runs" in rule:
             return self._judged_runner(program, rule, words)
         grants = self._judge_arguments(program, words)
@@ -201,8 +203,13 @@ class Policy:
 
 
 def _refuse_sending(words: list[Word]) -> None:
-    """What a command printed is no name to be looked up: it would be sent to whoever answers. `1` is its stand-in."""
+    """What a command printed is no name to be looked up: it would be sent to whoever answers. `1` is its stand-in.
+
+    Nor is what a pattern stands for: names of files are the host's own.
+    """
     for word in words[1:]:
+        if word.pattern is not None and word.expand() != [word.text]:
+            raise Refused(f"`{word.text[:80]}` stands for file names, which would be sent over the network; quote it.")
         if word.printed and word.text != "1":
             try:
                 ipaddress.ip_address(word.text)

@@ -49,11 +49,14 @@ class SandboxUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Bounds:
-    """Limits of one program: bytes, processes of the account, open files. Seconds of CPU come with each command."""
+    """Limits of one program: bytes, processes of the account, open files. Seconds of CPU come with each command.
+
+    How much memory a command may take in all is looked after in `memory_use.py`.
+    """
 
     memory: int = 1 << 30
     processes: int = 128
-    files: int = 1024
+    files: int = 256
     file_size: int = 64 << 20
     scratch: int = 64 << 20
 

@@ -18,7 +18,7 @@ _ALLOWED = (
     "getegid geteuid getgid getgroups getitimer getpgid getpgrp getpid getppid getpriority getrandom getresgid "
     "getresuid getrlimit getrusage getsid gettid gettimeofday getuid getxattr inotify_add_watch inotify_init "
     "inotify_init1 inotify_rm_watch ioprio_get kill landlock_add_rule landlock_create_ruleset "
-    "landlock_restrict_self lgetxattr listmount listxattr llistxattr lseek lstat madvise membarrier memfd_create "
+    "landlock_restrict_self lgetxattr listmount listxattr llistxattr lseek lstat madvise membarrier "
     "mincore mlock mlock2 mmap mprotect mremap mseal msync munlock munmap name_to_handle_at nanosleep newfstatat "
     "pause pipe pipe2 pkey_alloc pkey_free pkey_mprotect poll ppoll prctl pread64 preadv preadv2 prlimit64 "
     "pselect6 pwrite64 pwritev pwritev2 read readahead readlink readlinkat readv restart_syscall riscv_hwprobe "
@@ -45,19 +45,19 @@ _WRITING = (
 WRITING = tuple(_WRITING.split())
 
 _DENIED = (
-    "_sysctl acct add_key adjtimex afs_syscall bpf chroot clock_adjtime clock_settime create_module delete_module "
-    "fanotify_init fanotify_mark finit_module fremovexattr fsconfig fsetxattr fsmount fsopen fspick "
-    "get_kernel_syms init_module io_cancel io_destroy io_getevents io_pgetevents io_setup io_submit "
+    "_sysctl acct add_key adjtimex afs_syscall bpf chroot clock_adjtime clock_settime create_module "
+    "delete_module fanotify_init fanotify_mark finit_module fremovexattr fsconfig fsetxattr fsmount fsopen "
+    "fspick get_kernel_syms init_module io_cancel io_destroy io_getevents io_pgetevents io_setup io_submit "
     "io_uring_enter io_uring_register io_uring_setup ioperm iopl ioprio_set kcmp kexec_file_load kexec_load "
-    "keyctl listen lookup_dcookie lremovexattr lsetxattr mbind migrate_pages mknod mknodat mount mount_setattr "
-    "move_mount move_pages mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend mq_unlink msgget msgrcv "
-    "msgsnd nfsservctl open_by_handle_at open_tree open_tree_attr perf_event_open pidfd_getfd pidfd_open "
-    "pidfd_send_signal pivot_root process_madvise process_mrelease process_vm_readv process_vm_writev ptrace "
-    "query_module quotactl quotactl_fd reboot remap_file_pages removexattr request_key sched_setaffinity "
-    "sched_setattr sched_setparam sched_setscheduler semget semop semtimedop set_mempolicy "
-    "set_mempolicy_home_node setdomainname sethostname setns setpriority settimeofday setxattr setxattrat shmat "
-    "shmdt shmget stime swapoff swapon sync syncfs sync_file_range sysfs umount umount2 unshare uselib "
-    "userfaultfd vhangup vm86 vm86old vserver"
+    "keyctl listen lookup_dcookie lremovexattr lsetxattr mbind memfd_create memfd_secret migrate_pages mknod "
+    "mknodat mount mount_setattr move_mount move_pages mq_getsetattr mq_notify mq_open mq_timedreceive "
+    "mq_timedsend mq_unlink msgget msgrcv msgsnd nfsservctl open_by_handle_at open_tree open_tree_attr "
+    "perf_event_open pidfd_getfd pidfd_open pidfd_send_signal pivot_root process_madvise process_mrelease "
+    "process_vm_readv process_vm_writev ptrace query_module quotactl quotactl_fd reboot remap_file_pages "
+    "removexattr request_key sched_setaffinity sched_setattr sched_setparam sched_setscheduler semget semop "
+    "semtimedop set_mempolicy set_mempolicy_home_node setdomainname sethostname setns setpriority "
+    "settimeofday setxattr setxattrat shmat shmdt shmget stime swapoff swapon sync syncfs sync_file_range "
+    "sysfs umount umount2 unshare uselib userfaultfd vhangup vm86 vm86old vserver"
 )
 DENIED = tuple(_DENIED.split())
 

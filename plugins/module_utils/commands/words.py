@@ -11,13 +11,12 @@ refused, so that what is judged is what is run.
 from __future__ import annotations
 
 import glob
-import itertools
 import re
 from dataclasses import dataclass, field
 
 from .errors import Refused
+from .file_names import FileNames
 
-MOST_NAMES = 2000
 MOST_BRACES = 100
 
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})")
@@ -38,16 +37,13 @@ class Word:
     # Whether a variable or a command gave part of it; and whether a command printed that.
     made: bool = False
     printed: bool = False
+    names: FileNames = field(default_factory=FileNames, compare=False, repr=False)
 
     def expand(self) -> list[str]:
         """The file names that the pattern stands for, sorted, or the text itself where there are none."""
         if self.pattern is None:
             return [self.text]
-        # As in a shell, `**` is nothing special here.
-        names = list(itertools.islice(glob.iglob(re.sub(r"\*\*+", "*", self.pattern)), MOST_NAMES + 1))
-        if len(names) > MOST_NAMES:
-            raise Refused(f"`{self.text}` stands for more than {MOST_NAMES} files; name fewer of them.")
-        return sorted(names) or [self.text]
+        return self.names.matching(self.pattern, self.text) or [self.text]
 
 
 @dataclass(frozen=True)
@@ -58,6 +54,8 @@ class Values:
     printed: dict[int, tuple[int, str]] = field(default_factory=dict)
     # Variables whose value a command printed.
     tainted: frozenset[str] = frozenset()
+    # What patterns stand for, counted for the whole line.
+    names: FileNames = field(default_factory=FileNames)
 
 
 def spread_braces(raw: str) -> list[str]:
@@ -119,7 +117,8 @@ class _Reader:
                 self._unquoted(character)
         if _BRACES.search("".join(self.bare)):
             raise Refused(f"Braces as in `{self.raw}` are not expanded here; write each word out.")
-        return Word("".join(self.text), "".join(self.pattern) if self.is_pattern else None, self.made, self.printed)
+        pattern = "".join(self.pattern) if self.is_pattern else None
+        return Word("".join(self.text), pattern, self.made, self.printed, self.values.names)
 
     def _take(self, quoted: str) -> None:
         """Text that was quoted: it stands for itself, also where it looks like a pattern."""

@@ -12,6 +12,10 @@ from __future__ import annotations
 
 import re
 
+# What has a digit and a letter and is no path, number with a unit, option or setting.
+_NO_WORD = (
+    r"(?=[^\s]{0,40}[0-9])(?=[^\s]{0,40}[A-Za-z])(?![\[(<{/$%-]|\d{1,6}[a-z]{0,3}\b|\w{1,32}=[^=\s])[^\s\"',;<>\[]{6,}"
+)
 _URL = r"[A-Za-z0-9_-]"
 
 # kind, what a text must hold for the expression to be tried (lower case), expression; group 1, or all, is the secret.
@@ -62,6 +66,7 @@ SHAPES: list[tuple[str, tuple[str, ...], re.Pattern[str]]] = [
         ("authorization", ("authorization",),
          r"(?i)authorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?"
          r"(?:bearer|basic|digest|token|negotiate|apikey|key)\s{1,4}([^\s\"']{2,})"),
+        ("authorization", ("digest",), r"(?i)authorization:\s{0,4}digest\s{1,4}([^\n]{2,2000})"),
         ("bearer", ("bearer",), r"(?i)\bbearer\s{1,4}((?=[A-Za-z._~+/=-]{0,40}\d)[A-Za-z0-9._~+/=-]{8,})"),
         ("header_key", ("x-",),
          r"(?i)\bx-(?:api-key|auth-token|amz-security-token|vault-token|access-token|csrf-token)"
@@ -69,7 +74,8 @@ SHAPES: list[tuple[str, tuple[str, ...], re.Pattern[str]]] = [
         ("cookie", ("cookie:",), r"(?i)\b(?:set-)?cookie:[ \t]{0,4}([^\s\"'=;]{1,100}=[^\n\"']{4,})"),
         ("session", ("jsessionid=", "phpsessid=", "sessionid=", "session_id=", "connect.sid="),
          r"(?i)(?:jsessionid|phpsessid|sessionid|session_id|connect\.sid)=([A-Za-z0-9%._~+/-]{6,})"),
-        ("url_password", ("://",), r"://[^\s/:@\"'<>]{0,128}:((?!\d{1,5}/)(?:[^\s/\"'<>]{1,1024}|[^\s\"'<>]{1,256}?))@"),
+        ("url_password", ("://",),
+         r"://[^\s/:@\"'<>]{0,128}:((?!\d{1,5}/)(?:[^\s/\"'<>]{1,1024}|[^\s\"'<>]{1,256}?))@"),
         ("url_token", ("://",), r"://([A-Za-z0-9_-]{20,200})@"),
         ("option", ("mysql", "mariadb"), r"\b(?:mysql|mariadb)\w{0,16}[ \t][^\n]{0,400}?(?<=[ \t])-p([^\s]{2,})"),
         ("option", ("curl", "wget"),
@@ -86,6 +92,63 @@ SHAPES: list[tuple[str, tuple[str, ...], re.Pattern[str]]] = [
          r"\bhtpasswd[ \t]{1,4}-\w{0,6}b\w{0,6}[ \t]{1,4}[^\s]{1,200}[ \t]{1,4}[^\s]{1,100}[ \t]{1,4}([^\s]+)"),
         ("netrc", ("login",), r"\blogin[ \t\n]{1,8}[^\s]{1,128}[ \t\n]{1,8}password[ \t\n]{1,8}([^\s]+)"),
         ("community", ("community",), r"\br[ow]community6?[ \t]{1,8}([^\s]+)"),
+        ("community", ("com2sec",),
+         r"\bcom2sec6?(?:[ \t]{1,8}-Cn[ \t]{1,8}\S{1,64})?(?:[ \t]{1,8}\S{1,64}){2}[ \t]{1,8}([^\s]+)"),
+        ("password", ("createuser",),
+         r"(?i)\bcreateUser[ \t]{1,8}(?:-e[ \t]{1,8}\S{1,64}[ \t]{1,8})?\S{1,64}[ \t]{1,8}(?:MD5|SHA\S{0,4})"
+         r"[ \t]{1,8}([^\s]+(?:[ \t]{1,8}(?:DES|AES)\S{0,4}[ \t]{1,8}[^\s]+)?)"),
+        # A directive whose value follows after white space, where the value cannot be a word.
+        ("password", ("pass", "pw"),
+         r"(?i)(?<![A-Za-z])(?:password|passphrase|pass|bindpw|rootpw|smtppass|authpass)"
+         rf"[ \t]{{1,8}}(?:[0578][ \t])?({_NO_WORD})"),
+        ("password", ("password",), r"(?i)password[ \t]{0,2}(?:[ \t]|\([ \t]{0,2})'([^'\n]{1,200})'"),
+        ("password", ("password",), r"(?i)password[ \t]{1,2}\"([^\"\n]{1,200})\""),
+        ("password", ("password",),
+         rf"(?i)\bpassword(?:[ \t](?:is|was|has been))?(?:[ \t](?:changed to|set to|reset to))?"
+         rf"[: \t]{{1,3}}[\"']?({_NO_WORD})"),
+        ("password", ("password",), r"(?i)\bpassword (?:is |was )?generated for \S{1,128}: ([^\s]+)"),
+        ("password", ("password",), r"(?i)\bpassword to proceed to installation:\s{1,8}([0-9a-f]{32})\b"),
+        ("password", ("identified",),
+         r"(?i)\bidentified[ \t]{1,4}(?:with[ \t]{1,4}\S{1,40}[ \t]{1,4})?(?:by|as)[ \t]{1,4}"
+         r"(?:password[ \t]{1,4})?[\"']([^\"'\n]{1,200})[\"']"),
+        ("password", ("define(",),
+         r"(?i)\bdefine\([ \t]{0,4}[\"']\w{0,40}(?:pass|passwd|password|secret|key|salt|token)[\"'][ \t]{0,4},"
+         r"[ \t]{0,4}(?:\"([^\"\n]{1,200})|'([^'\n]{1,200}))"),
+        ("password", ("</",),
+         r"(?i)<[\w.:-]{0,40}(?:password|passwd|passphrase|secret|api-?key|token)"
+         r"(?:[ \t][^<>\n]{0,200})?>([^<\n]{2,400})</"),
+        ("password", ("value=", "</property"),
+         r"(?i)\b(?:key|name)=\"[^\"\n]{0,80}(?:password|passwd|secret|api-?key|token)\""
+         r"(?:[ \t]{1,4}value=\"|>)([^\"<\n]{2,400})"),
+        ("password", ("value=",), r"(?i)<[\w.:-]{0,40}(?:password|secret)[ \t]{1,4}value=\"([^\"\n]{2,400})"),
+        ("password", ("psk \"", "eap \"", "xauth \"", "ntlm \""),
+         r":[ \t]{1,4}(?:PSK|EAP|XAUTH|NTLM)[ \t]{1,4}\"([^\"\n]+)"),
+        ("password", ("secret \"",), r"\bsecret[ \t]{1,4}\"([^\"\n]+)"),
+        ("password", ("@tcp(", "@unix("), r"(?<![\w.:\[])[\w.-]{1,64}:([^\s:@/\"']{1,128})@(?:tcp|unix)\("),
+        ("password", ("jdbc:oracle", "sqlplus"),
+         r"(?:jdbc:oracle:\w{1,8}:|\bsqlplus(?:[ \t]{1,4}-\w{1,8}){0,4}[ \t]{1,4})[\w.$-]{1,64}/([^\s@]{1,128})"),
+        ("password", ("stats auth",), r"\bstats auth[ \t]{1,4}[^\s:]{1,64}:([^\s]+)"),
+        ("password", (">",), r"\buser[ \t]{1,4}\S{1,64}[ \t]{1,4}(?:on|off)[ \t][^\n]{0,200}?(?<=[ \t])>([^\s]+)"),
+        ("password_hash", ("grub.pbkdf2",), r"grub\.pbkdf2\.sha512\.\d{1,8}\.([0-9A-Fa-f.]{4,})"),
+        ("key", ("key:",),
+         rf"(?i)\b(?:private|preshared|pre-shared|secret|encryption|shared) key:[ \t]{{1,4}}({_NO_WORD})"),
+        ("key", ("0x",),
+         r"\b(?:auth|auth-trunc|enc|aead|comp)[ \t]{1,4}[^\s()]{1,40}\([^\s]{1,60}[ \t]{1,4}0x([0-9a-f]{8,})"),
+        ("cluster_token", ("k10",), r"\bK10[0-9a-f]{6,64}::\w{1,32}:([^\s]+)"),
+        ("option", ("login",), r"\blogin[ \t][^\n]{0,200}?(?<=[ \t])(?:-p|--password)[ =]?([^\s]+)"),
+        ("option", ("mongo",), r"\bmongo\w{0,8}[ \t][^\n]{0,400}?(?<=[ \t])-p[ \t]{0,2}([^\s]+)"),
+        ("option", ("zip",), r"\b(?:un)?zip[ \t][^\n]{0,200}?(?<=[ \t])-P[ \t]{0,2}([^\s]+)"),
+        ("option", ("7z",), r"\b7z\w{0,2}[ \t][^\n]{0,200}?(?<=[ \t])-p([^\s]{2,})"),
+        ("option", ("pass ",), r"-(?:store|key|dest|src|new)(?:store|key)?pass[ \t]{1,4}(?!pass:)([^\s]+)"),
+        ("option", ("/p:",), r"\bx?freerdp\w{0,2}[ \t][^\n]{0,400}?(?<=[ \t])/p:([^\s]+)"),
+        ("option", ("setcookie",), r"-setcookie[ \t]{1,4}([^\s]+)"),
+        # What clients write to servers, as a trace's buffer has it.
+        ("password", ("auth ",), r"\bAUTH (?:PLAIN|LOGIN|CRAM-MD5) ([A-Za-z0-9+/=]{4,})"),
+        ("password", (" login ",), r"(?:^|\n|\\n|: ?)\w{1,8} LOGIN [^\s]{1,128} ([^\s\\]+)"),
+        ("password", ("pass ",), r"(?:^|\n|\\n|: ?)PASS ([^\s\\]{2,})[ \t]{0,4}(?=\r|\n|\\r|\\n|$)"),
+        ("password", ("kennwort", "contrase", "senha", "mot de passe", "\u043f\u0430\u0440\u043e\u043b\u044c"),
+         r"(?i)\b(?:kennwort|contrase\u00f1a|contrasena|senha|mot de passe"
+         r"|\u043f\u0430\u0440\u043e\u043b\u044c)[\"']?\s{0,4}[:=]\s{0,4}[\"']?([^\s\"']{4,})"),
     ]
 ]  # fmt: skip
 
@@ -96,10 +159,12 @@ PGPASS = re.compile(
     r":((?=[\d_.*-]{0,62}[A-Za-z])[\w.*-]{1,63}):([^\s]{4,})"
 )
 
+AN_ADDRESS = re.compile(r"[0-9A-Fa-f:.]+(?:[/%][\w.-]{1,32})?")
+
 # Where the name of a value that may be secret ends, or goes on.
 STEM = re.compile(
     r"(?i)pass(?:w(?:or)?d|phrase|code|wort)?|pwd|secret|token|key|psk"
-    r"|pw(?=[\"'\\ \t]{0,8}[:=])|auth(?=[\"'\\ \t]{0,8}[:=])"
+    r"|authtok|erlang_cookie|pw(?=[\"'\\ \t]{0,8}[:=])|auth(?=[\"'\\ \t]{0,8}[:=])"
 )
 # What follows the stem of a name: the rest of the name, what stands between, and the value, perhaps within quotes.
 AFTER_STEM = re.compile(
@@ -112,10 +177,11 @@ SECRET_NAME = re.compile(
     r"(?:password|passwd|passphrase|passwort|passcode|secretkey|secretaccesskey|apikey|accesskey|accountkey"
     r"|privatekey|presharedkey|encryptionkey|masterkey|signingkey|storagekey|clientkeydata|wepkey|rootpw|bindpw|userpw"
     r"|adminpw|requirepass|masterauth|apitoken|authtoken|accesstoken|refreshtoken|identitytoken|clientsecret"
-    r"|sharedsecret)(?:base|value|data|plain|text)?\d{0,2}$"
+    r"|sharedsecret|(?:db|smtp|ldap|root|mail|ftp|mysql|login|proxy|sasl|imap|store)pass|subscriptionkey|functionskey|appkey"
+    r"|fastopenkey|erlangcookie)(?:base|value|data|plain|text|in|old|new)?\d{0,2}$"
 )
 # Last words of names whose values are secret, and of those whose values are where they look so.
-SECRET_WORDS = frozenset(("secret", "psk", "pwd", "pass", "pw"))
+SECRET_WORDS = frozenset(("secret", "psk", "pwd", "pass", "pw", "authtok"))
 LIKELY_WORDS = frozenset(("token", "auth"))
 # Directives whose value follows after white space.
 DIRECTIVES = frozenset(("requirepass", "masterauth"))
@@ -127,7 +193,10 @@ _NOT_SECRET = (
 )
 NOT_SECRET = frozenset(_NOT_SECRET.split())
 # A variable, a template, stars, what is redacted already.
-STANDS_FOR = re.compile(r"\$\{?[A-Za-z_]\w*\}?(?:/.*|::.*)?|# .*|\$\(.*|\{\{.*|%[a-z({].*|<[\w -]*>|[*x.•]+|[!-]")
+STANDS_FOR = re.compile(
+    r"\$\{?[A-Za-z_]\w*\}?(?:/.*|::.*)?|# .*|\$\(.*|\{\{.*"
+    r"|%[a-z({].*|<[\w -]*>|[*x.•]+|[!-]|0{8}(?:-0{8}){3}"
+)
 # A placeholder, whole: text that only begins like one shields nothing.
 REDACTED = re.compile(r"\[redacted:[a-z_]{1,24}:(?:\d{1,6}|other)\]")
 A_PATH = re.compile(

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Optional
 
-from .formats import PGPASS, SHAPES
+from .formats import AN_ADDRESS, PGPASS, SHAPES
 from .identities import Identities
 from .memory import Memory
 from .names import is_redacted, is_secret, named_secrets
@@ -199,7 +199,7 @@ def _secrets(text: str) -> Iterator[Span]:
     for kind, hints, expression in SHAPES:
         if any(hint in lower for hint in hints):
             for match in expression.finditer(text):
-                start, end = match.span(1 if expression.groups else 0)
+                start, end = match.span(match.lastindex or 0)
                 end -= len(text[start:end]) - len(text[start:end].rstrip("\"',;)")) if kind == "option" else 0
                 start += 1 if text[start : start + 1] in ("'", '"') else 0
                 if start < end and not is_redacted(text[start:end]):
@@ -208,7 +208,7 @@ def _secrets(text: str) -> Iterator[Span]:
         yield start, end, "password", None
     if text.count(":") >= 4:
         for match in PGPASS.finditer(text):
-            if not is_redacted(match[3]):
+            if not is_redacted(match[3]) and not AN_ADDRESS.fullmatch(match[0]):
                 yield match.start(3), match.end(3), "password", None
 
 

@@ -24,6 +24,15 @@ _LVM: Rule = {
     "forms": ["@word..."],
 }
 
+# Of smartctl: with a comma and a value behind it, some of them set something.
+_DISK_LOGS = (
+    r"re:error|xerror|selftest|xselftest|selective|directory|background|sasphy|sataphy|scttemp|scttempsts|scttemphist"
+    r"|scterc|devstat|ssd|defects|farm"
+)
+# Of lsof: protocol, numeric address and port. A host's name would be looked up.
+_NUMERIC = r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+\])"
+_INTERNET = rf"[46]?([A-Za-z]+)?(@{_NUMERIC})?(:[\w,.-]+)?"
+
 RULES: dict[str, Rule] = {
     "ls": {
         "capability_on": _OPEN_FILES,
@@ -151,17 +160,28 @@ RULES: dict[str, Rule] = {
         "capability": {"": "SYS_PTRACE DAC_READ_SEARCH"},
         "flags": "-a -b -l -n -N -O -P -R -t -U -V -w -x -H",
         "values": {"-c": "text", "-d": "text", "-p": "text", "-u": "text"},
-        "optional": {"-i": "text", "-s": "text", "-F": "word", "-g": "word", "-K": "word", "-L": "word", "-T": "word"},
-        "matching": [r"\+L\d*", r"\+c ?\d*", r"\+w", r"\+f[gGc]*"],
+        "optional": {
+            "-i": f"re:{_INTERNET}",
+            "-s": "text",
+            "-F": "word",
+            "-g": "word",
+            "-K": "word",
+            "-L": "word",
+            "-T": "word",
+            "-o": "number",
+        },
+        "matching": [r"\+L\d*", r"\+c ?\d*", r"\+w", r"\+f[gGc]*", r"\+d(/.*)?"],
         "refused": {
             "-D": "it may write lsof's device cache",
             "-r": "it would never end; ask again in the next round",
             "+D": "it walks a whole directory tree; name one file, or use +d for one directory's own files",
+            "-S": "the time limit is set already",
             "-k": "it reads another kernel image",
             "-m": "it writes a mount table",
             "+m": "it writes a mount table",
         },
-        "forms": [r"@re:[^+].*..."],
+        "forms": [rf"@re:/.*|[^+@/][^@]*|{_INTERNET}..."],
+        "operands_note": "files are named by their whole paths, and hosts behind -i by their addresses",
         "example": "lsof -nP -iTCP -sTCP:LISTEN",
     },
     "fuser": {
@@ -229,7 +249,7 @@ RULES: dict[str, Rule] = {
     },
     "smartctl": {
         "flags": "-a -A -c -H -i -x --all --attributes --capabilities --health --info --xall --scan",
-        "values": {"-d --device": "word", "-l --log": "word"},
+        "values": {"-d --device": "word", "-l --log": _DISK_LOGS},
         "forms": ["@device?"],
         "example": "smartctl -H -A /dev/sda",
     },

@@ -20,6 +20,19 @@ _NEVER_ENDS = "it would never end; ask again in the next round"
 # Where name servers answer (8600: Consul's); what answers elsewhere might take a question for an order.
 _DNS_PORT = "re:53|853|5353|8600"
 
+# What dig's + options may say: how to ask and what to show. Not another kind of message (+opcode), nor another protocol
+# than DNS, by which a web service would be asked for a path (+https).
+_DIG_SWITCHES = (
+    "short|tcp|vc|trace|nssearch|recurse|rdflag|rec|dnssec|do|cdflag|cd|adflag|ad|all|answer|question|stats|comments"
+    "|cmd|multiline|authority|additional|identify|edns|bufsize|ttlid|ttlunits|nsid|ignore|class|crypto|rrcomments"
+    "|search|showsearch|qr|besteffort|aaonly|aaflag|yaml|unknownformat|mapped|keepopen|expire|fail|onesoa|split|subnet"
+    "|cookie|badcookie|idnin|idnout|header-only|multi|auth|add|ans|stat"
+)
+_DIG_VALUES = (
+    r"(time|timeout)=\d{1,2}|(tries|retry)=\d|ndots=\d{1,2}|edns=\d{1,3}|bufsize=\d{1,5}|split=\d{1,3}"
+    r"|subnet=[0-9A-Fa-f.:]+(/\d{1,3})?|domain=[A-Za-z0-9._-]+"
+)
+
 _PING: Rule = {
     "network": {"": "inet inet6"},
     "flags": "-4 -6 -n -q -D -O -v -r -U",
@@ -67,7 +80,7 @@ _IPTABLES_SAVE: Rule = {
 
 _TRACEROUTE: Rule = {
     "network": {"": "inet inet6"},
-    "flags": "-4 -6 -n -I -T -U",
+    "flags": "-4 -6 -n -I -T",
     "values": {
         "-w": "number:0.1..5",
         "-q": "number:1..3",
@@ -75,6 +88,8 @@ _TRACEROUTE: Rule = {
         "-p": "number:1..65535",
         "-i": "word",
     },
+    "refused": {"-U": "a service could read what is sent; use -T, or neither"},
+    "needs_with": {"-p": {"-T": "a service on that port could read what is sent otherwise"}},
     "forms": ["@host", "@host @number:28..1500"],
     "example": "traceroute -n -w 1 -q 1 192.0.2.1",
 }
@@ -217,7 +232,14 @@ RULES: dict[str, Rule] = {
         "capability": {"": "NET_ADMIN"},
         "network": {"": "netlink"},
         "flags": "-L -S -C -n --dump --stats --count",
-        "values": {"-p --proto": "word", "-s --src": "host", "-d --dst": "host", "-f --family": "word", "-o": "word"},
+        "values": {
+            "-p --proto": "word",
+            "-s --src": "host",
+            "-d --dst": "host",
+            "-f --family": "word",
+            "-o": "word",
+            "--state": "re:[A-Z_0-9]+",
+        },
         "needs": {"-L -S -C --dump --stats --count": _CHANGES},
         "operands_note": _CHANGES,
         "forms": ["conntrack|expect", ""],
@@ -235,8 +257,7 @@ RULES: dict[str, Rule] = {
     },
     "mtr": {
         "network": {"": "inet inet6"},
-        "flags": "-4 -6 -n -b -w -r -u -T -z -j --report --report-wide --no-dns --show-ips --udp --tcp --aslookup"
-        " --json",
+        "flags": "-4 -6 -n -b -w -r -T -z -j --report --report-wide --no-dns --show-ips --tcp --aslookup --json",
         "values": {
             "-c --report-cycles": "number:1..20",
             "-i --interval": "number:0.5..5",
@@ -247,6 +268,8 @@ RULES: dict[str, Rule] = {
             "-r -w -j --report --report-wide --json": "without a report it wants a terminal",
             "-c --report-cycles": "without a count it goes on; give -c with at most 20",
         },
+        "needs_with": {"-P --port": {"-T --tcp": "a service on that port could read what is sent otherwise"}},
+        "refused": {"-u --udp": "a service could read what is sent; use -T, or neither"},
         "forms": ["@host"],
         "example": "mtr -rn -c 5 192.0.2.1",
     },
@@ -255,7 +278,8 @@ RULES: dict[str, Rule] = {
         "style": "words",
         "flags": "-4 -6 -u",
         "values": {"-t": "word", "-c": "word", "-q": "host", "-x": "host", "-p": _DNS_PORT, "-b": "host"},
-        "matching": [r"\+(no)?[a-z]+(=[A-Za-z0-9./:-]+)?", r"@[A-Za-z0-9._:%-]+"],
+        "matching": [rf"\+(no)?({_DIG_SWITCHES})|\+({_DIG_VALUES})", r"@[A-Za-z0-9._:%-]+"],
+        "operands_note": "names and types are accepted, and + options that say how a question is asked over DNS",
         "refused": {
             "-f": _COMMAND_FILE,
             "-k": "it reads a key file",

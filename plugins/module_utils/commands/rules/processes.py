@@ -142,6 +142,12 @@ RULES: dict[str, Rule] = {
         "forms": ["@word..."],
         "example": "last -n 20 reboot",
     },
+    "lastlog": {
+        "flags": "",
+        "values": {"-u --user": "user", "-t --time": "number", "-b --before": "number"},
+        "refused": {"-C --clear": "it changes the records", "-S --set": "it changes the records"},
+        "example": "lastlog -t 7",
+    },
     "free": {
         "flags": "-b -g -h -k -l -m -t -v -w -L --bytes --kibi --mebi --gibi --kilo --mega --giga --human --si --lohi"
         " --total --wide --committed",
@@ -159,13 +165,14 @@ RULES: dict[str, Rule] = {
     },
     "mpstat": {
         "flags": "-A -n -T -u",
-        "values": {"-P": "word", "-I": "word", "-N": "word"},
+        "values": {"-P": "word", "-I": "word", "-N": "word", "-o": "re:JSON"},
         "operands_note": _SAMPLES_NOTE,
         "forms": ["", _SAMPLES],
         "example": "mpstat -P ALL 1 3",
     },
     "iostat": {
-        "flags": "-c -d -h -k -m -N -s -t -x -y -z --human --pretty --compact",
+        "flags": "-c -d -h -k -m -N -p -s -t -x -y -z --human --pretty --compact",
+        "values": {"-o": "re:JSON"},
         "operands_note": _SAMPLES_NOTE,
         "forms": [_DEVICES, f"{_DEVICES} {_SAMPLES}"],
         "example": "iostat -xz 1 3",

@@ -31,6 +31,13 @@ _ACCOUNTS = "it changes accounts or becomes another; everything accepted already
 _LEAVE_OUT = "it becomes another account; leave it out, as everything accepted already runs with what it needs"
 _ENVIRONMENT = "it shows or sets environments, where secrets are"
 _BUILTIN = "it is a shell builtin, and there is no shell here"
+_DAEMON = (
+    "it is a service's own program; use `systemctl status NAME`, and `cat` and `grep` on its configuration and logs"
+)
+_CLIENT = (
+    "it logs in to a service and may do there what that account may; use its logs, `ss -tnp` or an eBPF program; a"
+    " site's own rules can accept it"
+)
 _DISKS = "it reads or changes raw disks; use `lsblk -f`, `findmnt` or `df`"
 _KERNEL = "it changes the kernel; use `lsmod`, `modinfo NAME` or `sysctl NAME`"
 
@@ -73,4 +80,13 @@ REFUSED: dict[str, str] = {
     "strings": "it can take its arguments from a file; use `grep -a`",
     "multitail": _PAGER,
     "yes": "it never ends",
+    "ldd": "it may run the program that it looks at; use `cat /proc/PID/maps`",
+    "ausearch": "it is not accepted yet; use `grep AVC /var/log/audit/audit.log | tail`",
+    "nmcli": "it changes connections and shows their passwords; use `ip addr`, `ip route` or `networkctl status`",
+    **_same(
+        _DAEMON, "nginx apache2 apachectl apache2ctl httpd sshd php-fpm haproxy named mysqld postgres postfix exim"
+    ),
+    **_same(
+        _CLIENT, "psql mysql mariadb mysqladmin redis-cli mongosh mongo rabbitmqctl sqlite3 ldapsearch fail2ban-client"
+    ),
 }

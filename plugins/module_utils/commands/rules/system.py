@@ -61,7 +61,7 @@ RULES: dict[str, Rule] = {
         "capability": {"": "DAC_READ_SEARCH"},
         "flags": "-a -e -k -l -m -q -r -x -N --all --pager-end --dmesg --full --no-full --merge --quiet --reverse"
         " --catalog --fields --no-pager --no-hostname --utc --list-boots --disk-usage --header --user --system"
-        " --no-tail --show-cursor --truncate-newline --version",
+        " --no-tail --show-cursor --truncate-newline --verify",
         "values": {
             "-u --unit": "word",
             "--user-unit": "word",
@@ -219,12 +219,17 @@ RULES: dict[str, Rule] = {
             "-q --quiet": "it is for writing",
         },
         "operands_note": "a name with `=` would change the setting, and keys are secrets",
-        "forms": [r"@re:(?!.*(secret|_key))[A-Za-z0-9_./*-]+..."],
+        "forms": [r"@re:(?!.*(secret|_key|\.\.))[A-Za-z0-9_./*-]+..."],
         "example": "sysctl net.core.somaxconn",
     },
     "lsmod": {},
     "modinfo": {"flags": "-a -d -l -n -p", "values": {"-F --field": "word", "-k": "word"}, "forms": ["@word..."]},
-    "lspci": {"flags": "-b -D -k -m -n -P -q -t -v", "values": {"-s": "word", "-d": "word"}},
+    "lspci": {
+        "flags": "-b -D -k -m -n -P -t -v",
+        "values": {"-s": "word", "-d": "word"},
+        "refused": {"-q -Q": "it asks a server on the internet, and writes down what that said"},
+        "example": "lspci -nnk",
+    },
     "lsusb": {"flags": "-t -v", "values": {"-s": "word", "-d": "word"}},
     "dmidecode": {
         "capability": {"": "DAC_READ_SEARCH"},
@@ -234,8 +239,12 @@ RULES: dict[str, Rule] = {
         "example": "dmidecode -t memory",
     },
     "dpkg": {
-        "flags": "-l -L -s -S -V --list --listfiles --status --search --verify",
-        "needs": {"-l -L -s -S -V --list --listfiles --status --search --verify": _CHANGES},
+        "flags": "-l -L -p -s -S -V --list --listfiles --status --search --verify --print-avail --get-selections"
+        " --print-architecture --print-foreign-architectures --audit",
+        "needs": {
+            "-l -L -p -s -S -V --list --listfiles --status --search --verify --print-avail --get-selections"
+            " --print-architecture --print-foreign-architectures --audit": _CHANGES
+        },
         "forms": ["@word..."],
         "example": "dpkg -l openssh-server",
     },
@@ -247,11 +256,24 @@ RULES: dict[str, Rule] = {
         "example": "dpkg-query -W linux-image-*",
     },
     "rpm": {
-        "flags": "-q -a -f -i -l -R -V --query --all --file --info --list --requires --provides --last --changelog"
-        " --verify",
-        "needs": {"-q --query": "without -q it installs"},
+        "flags": "-q -a -c -d -f -i -l -R -V --query --all --configfiles --docfiles --file --info --list --requires"
+        " --provides --last --changelog --verify",
+        "values": {"--qf --queryformat": "text"},
+        "needs": {"-q --query": "without -q it installs, or verifies, for which packages' scripts are run"},
         "forms": ["@word..."],
         "example": "rpm -qa --last",
+    },
+    "update-alternatives": {
+        "style": "plain",
+        "operands_note": _CHANGES,
+        "forms": ["--list|--display|--query @name", "--get-selections"],
+        "example": "update-alternatives --display editor",
+    },
+    "getconf": {
+        "flags": "-a",
+        "operands_note": "-v would run another program",
+        "forms": ["", "@re:[A-Z0-9_]+ @list?"],
+        "example": "getconf PAGESIZE",
     },
     "crontab": {
         "flags": "-l",
@@ -262,7 +284,7 @@ RULES: dict[str, Rule] = {
     "openssl": {
         "style": "words",
         "flags": "-noout -dates -startdate -enddate -subject -issuer -serial -fingerprint -text -ext",
-        "values": {"-in": "read"},
+        "values": {"-in": "read", "-checkend": "number"},
         "operands_note": "only `version` and looking at a certificate are accepted; to see who connects where use `ss`"
         " or an eBPF program on syscalls/sys_enter_connect",
         "forms": ["version|x509"],
