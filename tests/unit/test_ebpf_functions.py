@@ -268,6 +268,20 @@ def test_filters_on_results_are_refused_where_a_stand_in_has_none(folder: Kernel
         resolve(folder, "do_fork", errors_only=True)
 
 
+@pytest.mark.parametrize("filters", [{"errors_only": True}, {"min_duration_us": 1000.0}])
+def test_a_filter_on_what_came_of_a_call_lets_a_kprobe_watch_returns_too(
+    folder: KernelFolder, filters: dict[str, Any]
+) -> None:
+    target = resolve(folder, "tcp_connect", **filters)
+    assert isinstance(target, FunctionTarget)
+    assert target.at_return is True
+    assert "judged when they returned" in str(target.note)
+    plain, asked = resolve(folder, "tcp_connect"), resolve(folder, "tcp_connect", "kretprobe", **filters)
+    assert isinstance(plain, FunctionTarget)
+    assert isinstance(asked, FunctionTarget)
+    assert (plain.at_return, asked.at_return, asked.note) == (False, True, None)
+
+
 def test_without_the_privilege_it_is_said_before_anything_else(folder: KernelFolder) -> None:
     folder.capabilities(NOBODY)
     with pytest.raises(HostError, match="needs root, or the capabilities BPF and PERFMON"):
