@@ -139,3 +139,24 @@ def test_few_failures_and_the_slowest_are_in_the_sample() -> None:
     assert {100, 500, 900, 700} <= {one["timestamp"] for one in chosen}
     assert min(one["timestamp"] for one in chosen) < 50
     assert max(one["timestamp"] for one in chosen) > 950
+
+
+def test_a_beginning_of_which_more_was_kept_is_not_half_of_the_sample() -> None:
+    """As the kernel keeps them of a steady stream: bursts take their slots in the first slice of the time."""
+    first = [event(at, False, 1.0) for at in range(0, 1000, 7)]
+    others = [event(1000 * part + at, False, 1.0) for part in range(1, 16) for at in range(0, 1000, 125)]
+    chosen = [one["timestamp"] for one in spread(first + others, 50)]
+    assert len([at for at in chosen if at < 1000]) <= 10
+    assert {at // 1000 for at in chosen} == set(range(16))
+
+
+def test_what_has_no_duration_is_spread_like_anything_else() -> None:
+    events = [{"timestamp": at, "data": {}} for at in range(1000)]
+    chosen = [one["timestamp"] for one in spread(events, 10)]
+    assert {at // 100 for at in chosen} == set(range(10))
+
+
+def test_the_slowest_is_in_the_sample_also_where_it_failed_among_many() -> None:
+    """Refusals by the thousand, and one connection that timed out."""
+    events = [event(at, True, 130e6 if at == 501 else 50.0) for at in range(1000)]
+    assert 501 in {one["timestamp"] for one in spread(events, 50)}
