@@ -65,8 +65,10 @@ FUNCTION = {
     "failures": [{name: value for name, value in RESULT["failures"][0].items() if name != "syscall"}],
     "by_key": KEYS,
 }
+STAND_IN = {"type": "kprobe", "target": "tcp_connect"}
 ADDITIONS: list[dict[str, Any]] = [
     {},
+    STAND_IN,
     FUNCTION,
     {"event_count": 0},
     {"exact": False, "missed": 0},
@@ -94,6 +96,14 @@ def test_a_summary_is_three_to_six_sentences_and_always_the_same(additions: list
 def test_a_failure_of_a_function_is_told_by_the_function_and_what_it_was_about() -> None:
     summary = summarise({**RESULT, **FUNCTION})
     assert "ECONNREFUSED of tcp_connect on 127.0.0.1:5432 by orders (7), 40 times" in summary
+
+
+def test_a_stand_in_is_not_told_as_the_function_that_was_asked_for() -> None:
+    stands_in = "What fired is a tracepoint that stands in for tcp_connect: notes say which, and how it differs."
+    assert stands_in in summarise({**RESULT, **STAND_IN})
+    assert "stands in" not in summarise({**RESULT, **FUNCTION, "type": "kretprobe"})
+    assert "stands in" not in summarise({**RESULT, "type": "tracepoint"})
+    assert "stands in" not in summarise({**RESULT, "type": "kprobe", "target": "sched/sched_switch"})
 
 
 def test_what_is_no_pointer_is_no_error() -> None:
