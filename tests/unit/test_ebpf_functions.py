@@ -252,6 +252,13 @@ def test_kprobes_that_are_switched_off_are_no_quiet_probes(folder: KernelFolder)
     assert "kprobes of this kernel are switched off" in refusal(folder, "ext4_sync_file")
 
 
+def test_a_copy_of_a_function_that_is_blacklisted_takes_no_probe_either(folder: KernelFolder) -> None:
+    copied = "do_sysinfo.isra.0"
+    assert isinstance(resolve(folder, copied), FunctionTarget)
+    folder.add(f"{KPROBES}/blacklist", "0xffffffff950bbe80-0xffffffff950bbf80\tdo_sysinfo\n")
+    assert "is on the kernel's own blacklist" in refusal(folder, copied)
+
+
 def test_schedule_is_answered_by_sched_switch_where_the_kernel_refuses_it(folder: KernelFolder) -> None:
     folder.add(f"{KPROBES}/blacklist", "0xffffffff81000000-0xffffffff81000100\tschedule\n")
     target = resolve(folder, "schedule")

@@ -65,8 +65,11 @@ class Symbols:
         return b"\t" + module.encode() + b"\n" in self._code
 
     def blacklisted(self, name: str) -> bool:
-        """Whether the kernel says that it refuses a kprobe there; False also where it does not say."""
-        return self._blacklist is not None and name in self._blacklist
+        """Whether the kernel says that it refuses a kprobe there; False also where it does not say.
+
+        A copy is refused where its original is (kernel/kprobes.c: within_kprobe_blacklist).
+        """
+        return self._blacklist is not None and not self._blacklist.isdisjoint((name, name.partition(".")[0]))
 
     def hooked(self, name: str) -> Optional[bool]:
         """Whether ftrace has a hook in a function, None where that cannot be read.
