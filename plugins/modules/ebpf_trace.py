@@ -275,7 +275,8 @@ ebpf_results:
       type: int
       returned: success
     events_not_carried:
-      description: How many events reached the sample and are not in what is returned of it.
+      description: How many of the events that were counted are not in RV(ebpf_results.events), nor among the calls in
+        RV(ebpf_results.in_flight).
       type: int
       returned: success
     duration_s:
