@@ -35,6 +35,8 @@ class SyscallProbe:
         self._read: dict[int, list[tuple[str, bool]]] = {}  # number → per blob, its name and whether it is an address
         # Calls are counted when they return; otherwise those that are under way are counted already.
         self._by_returns = target.at_exit or request.filters.on_results
+        # Whether a call whose entry was not kept is not counted, for what would tell is not known.
+        self._judged = bool(request.filters.min_duration_us) or (self._by_returns and not target.at_exit)
         self._head = sampling.plan_head(request, layout.AT_EXIT if target.at_exit else 0)
         self._loaded: Optional[LoadedObject] = None
 
@@ -111,7 +113,8 @@ class SyscallProbe:
         return {
             "event_count": count,
             "events": carried,
-            "exact": missed == 0 or missed is None,  # before 5.12 the kernel skips no raw tracepoint program
+            # Before 5.12 the kernel skips no program of a raw tracepoint.
+            "exact": not missed and not (self._judged and sampling.total(maps, layout.TOTAL_NOT_PAIRED)),
             "missed": missed or 0,
             "own_events": sampling.total(maps, layout.TOTAL_OWN),
             "events_not_carried": max(0, count - len(carried) - under_way),
@@ -243,7 +246,8 @@ class SyscallProbe:
             notes.append("32-bit programs ran: their calls, which have other numbers, are not counted here.")
         lost = sampling.total(maps, layout.TOTAL_NOT_PAIRED)
         if lost:
-            notes.append(f"{lost} calls were counted, but more were under way than fit: their results are not known.")
+            what = "they are not counted" if self._judged else "their results are not known"
+            notes.append(f"{lost} calls were under way beyond what there was room for: {what}.")
         return notes
 
 
