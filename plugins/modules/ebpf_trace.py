@@ -107,10 +107,14 @@ options:
               containers are not known to the kernel.
             type: str
           errors_only:
-            description: For system calls, only those that fail.
+            description:
+              - For system calls and functions, only calls that fail. With it, a V(kprobe) watches returns as a
+                V(kretprobe) does.
+              - Asked of other tracepoints, or of a function that returns no error, it is an error.
             type: bool
           min_duration_us:
-            description: For system calls, only those that take at least so many microseconds.
+            description: For system calls and functions, only calls that take at least so many microseconds. With it, a
+              V(kprobe) watches returns as a V(kretprobe) does. Asked of other tracepoints, it is an error.
             type: float
       description:
         description: Why it is traced. For readers only.
@@ -271,7 +275,8 @@ ebpf_results:
       type: int
       returned: success
     events_not_carried:
-      description: How many events reached the sample and are not in what is returned of it.
+      description: How many of the events that were counted are not in RV(ebpf_results.events), nor among the calls in
+        RV(ebpf_results.in_flight).
       type: int
       returned: success
     duration_s:

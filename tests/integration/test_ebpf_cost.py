@@ -124,6 +124,7 @@ def test_a_storm_is_thinned_and_its_count_stays_exact(
         assert result["in_flight"]["count"] == 0
     thinned = result["started"] + (result["thinned_after_s"] + 0.1) * 1e9
     assert all(event["timestamp"] < thinned for event in result["events"])
+    assert len(result["events"]) + result["events_not_carried"] == result["event_count"]
 
 
 def test_a_storm_that_goes_on_is_detached_and_its_count_is_that_of_the_time_covered(

@@ -13,6 +13,7 @@ import pytest
 from conftest import Trace, Workload, program
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf import kernel, tracefs
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.syscall_probe import SyscallProbe
 
 Start = Callable[..., Workload]
 
@@ -129,6 +130,34 @@ def test_a_thread_that_died_in_a_call_leaves_nothing_to_others(trace: Trace, wor
     assert others["event_count"] == 200
     assert others["by_result"] == {"ok": 200}
     assert all(event["data"]["duration_us"] < 250_000 for event in others["events"])
+
+
+_WAITS = """
+import threading
+ends = [os.pipe() for _ in range(20)]
+threads = [threading.Thread(target=os.read, args=(end[0], 1)) for end in ends]
+for thread in threads: thread.start()
+time.sleep(0.5)
+for end in ends: os.write(end[1], b'x')
+for thread in threads: thread.join()
+"""
+
+
+def test_calls_that_there_is_no_room_for_are_told_and_a_count_without_them_is_not_exact(
+    trace: Trace, workload: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SyscallProbe, "sizes", lambda self: {"in_flight": 8})
+    waiter = workload(_WAITS, "waiter")
+    target = "syscalls/sys_enter_read"
+    counted, judged = trace(
+        [program(target, 3, pid=waiter.pid), program(target, 3, pid=waiter.pid, min_duration_us=100_000)], waiter.work
+    )
+    assert counted["event_count"] >= 20
+    assert counted["exact"] is True
+    assert any("their results are not known" in note for note in counted["notes"])
+    assert judged["event_count"] < 20
+    assert judged["exact"] is False
+    assert any("beyond what there was room for: they are not counted" in note for note in judged["notes"])
 
 
 def test_a_storm_of_wakeups_is_counted_while_every_system_call_is_traced(trace: Trace, workload: Start) -> None:

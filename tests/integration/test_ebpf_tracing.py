@@ -212,12 +212,12 @@ def test_few_failures_and_the_slowest_survive_a_million_calls(trace: Trace, work
     body = """
 os.mkfifo('/tmp/nannyapi-test-fifo-%d' % os.getpid())
 name = '/tmp/nannyapi-test-fifo-%d' % os.getpid()
-for n in range(200000):
+for n in range(1000000):
     fd = os.open('/dev/null', 0); os.close(fd)
-    if n in (50000, 100000, 150000):
+    if n in (250000, 500000, 750000):
         try: os.open('/nonexistent-%d' % n, 0)
         except OSError: pass
-    if n == 120000:
+    if n == 600000:
         if os.fork() == 0:
             time.sleep(0.2); os.open(name, 1); os._exit(0)
         os.close(os.open(name, 0))
@@ -225,10 +225,10 @@ os.unlink(name)
 """
     opener = workload(body, "opener")
     (result,) = trace([program("syscalls/sys_enter_openat", 8, pid=opener.pid)], opener.work)
-    assert result["event_count"] == 200_004
+    assert result["event_count"] == 1_000_004
     carried = [event["data"] for event in result["events"]]
     assert {data["filename"] for data in carried if "error" in data} == {
-        f"/nonexistent-{n}" for n in (50000, 100000, 150000)
+        f"/nonexistent-{n}" for n in (250000, 500000, 750000)
     }
     slowest = max(carried, key=lambda data: data["duration_us"])
     assert "fifo" in slowest["filename"]
@@ -264,6 +264,51 @@ for n in range(50): time.sleep(0)
     assert 50_000 <= slept["latency_us"]["max"] < 1_000_000
     assert slept["latency_us"]["p50"] < 40_000 < slept["latency_us"]["p95"]
     assert sum(slept["latency_us"]["histogram"].values()) == 55
+
+
+def test_what_never_returns_is_no_event_where_returns_are_counted(trace: Trace, workload: Start) -> None:
+    ender = workload("for _ in range(20):\n if os.fork() == 0: os._exit(0)\n os.wait()", "ender")
+    entered, left, returned, failed = trace(
+        [
+            program("syscalls/sys_enter_exit_group", 3, comm="ender"),
+            program("syscalls/sys_exit_exit_group", 3, comm="ender"),
+            program("raw_syscalls/sys_exit", 3, comm="ender"),
+            program("syscalls/sys_enter_*", 3, comm="ender", errors_only=True),
+        ],
+        ender.work,
+    )
+    assert (entered["event_count"], len(entered["events"]), entered["events_not_carried"]) == (20, 20, 0)
+    for event in entered["events"]:
+        assert event["data"] == {"error_code": 0}  # neither a result nor a duration
+    assert (left["event_count"], left["events"]) == (0, [])
+    assert any("No call of exit_group returns" in note for note in left["notes"])
+    assert returned["event_count"] > 20
+    for result in (returned, failed):
+        assert "exit_group" not in result["by_syscall"]
+        assert not [event for event in result["events"] if event["event_type"].endswith("exit_group")]
+        assert len(result["events"]) + result["events_not_carried"] == result["event_count"]
+
+
+def test_paths_and_addresses_are_each_shown_as_what_they_are(trace: Trace, workload: Start) -> None:
+    body = """
+server = socket.socket()
+server.bind(('127.0.0.1', 0))
+server.listen()
+for _ in range(3):
+    client = socket.socket()
+    client.bind(('127.0.0.1', 0))
+    client.connect(server.getsockname())
+    server.accept()
+    libc.access(b'/nonexistent', 0)
+libc.access(b'(', 0)
+"""
+    caller = workload(body, "caller")
+    (result,) = trace([program("syscalls/sys_enter_acc*", pid=caller.pid)], caller.work)
+    assert result["by_syscall"] == {"access": 4, "accept4": 3}
+    keys = {entry["key"]: entry["count"] for entry in result["by_key"]}
+    assert (keys.pop("/nonexistent"), keys.pop("(")) == (3, 1)
+    assert len(keys) == 3
+    assert all(key.startswith("127.0.0.1:") for key in keys)
 
 
 def test_filters_on_results_are_refused_where_there_are_none(trace: Trace) -> None:
@@ -384,6 +429,7 @@ def test_where_no_event_is_to_be_carried_there_are_only_counts(trace: Trace, wor
     assert switches["event_count"] > 0
     for result in (opens, switches):
         assert (result["events"], result["by_key"]) == ([], [])
+        assert result["events_not_carried"] == result["event_count"]
         assert any("only counts" in note for note in result["notes"])
 
 

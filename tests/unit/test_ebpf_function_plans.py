@@ -15,8 +15,13 @@ from btf_builder import KERNELS, read_excerpt
 from kernel_memory import Memory, follow_call, shown
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.btf_source import BtfSource
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors import RequestError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.function_plan import plan_function
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.function_probe import FunctionProbe
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.function_types import PlannedFunction
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.functions import FunctionTarget
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.kernel_types import KernelTypes
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.request import Filters, ProgramRequest
 
 ROOT = Path(__file__).parents[2]
 CASES = [
@@ -56,3 +61,26 @@ def test_a_call_shows_what_it_is_about(case: dict[str, Any], kernel: str) -> Non
         )
         assert key == case.get("key")
         assert [note for note in capture.notes if "left out" in note] == case.get("left_out", [])
+
+
+@pytest.mark.parametrize(
+    ("name", "returns"),
+    [
+        ("do_exit", "nothing"),
+        ("handle_mm_fault", "a number that is no error"),
+        ("vfs_read", None),
+        ("tcp_connect", None),
+        ("do_filp_open", None),
+    ],
+)
+def test_only_failures_are_asked_of_what_can_fail(name: str, returns: str | None) -> None:
+    capture = plan_function(source("debian-6.1"), types(), name)
+    planned = PlannedFunction(capture, None, 6, 1)
+    target = FunctionTarget(name, name, None, at_return=True)
+    wanted = ProgramRequest("test", "kretprobe", name, 10, Filters(errors_only=True))
+    if returns is None:
+        FunctionProbe(wanted, target, planned)
+        return
+    with pytest.raises(RequestError, match=f"errors_only is for what returns an error, and {name} returns {returns}"):
+        FunctionProbe(wanted, target, planned)
+    FunctionProbe(ProgramRequest("test", "kretprobe", name, 10, Filters(min_duration_us=5.0)), target, planned)

@@ -257,6 +257,13 @@ def test_kprobes_that_are_switched_off_are_no_quiet_probes(folder: KernelFolder)
     assert "kprobes of this kernel are switched off" in refusal(folder, "ext4_sync_file")
 
 
+def test_a_copy_of_a_function_that_is_blacklisted_takes_no_probe_either(folder: KernelFolder) -> None:
+    copied = "do_sysinfo.isra.0"
+    assert isinstance(resolve(folder, copied), FunctionTarget)
+    folder.add(f"{KPROBES}/blacklist", "0xffffffff950bbe80-0xffffffff950bbf80\tdo_sysinfo\n")
+    assert "is on the kernel's own blacklist" in refusal(folder, copied)
+
+
 def test_schedule_is_answered_by_sched_switch_where_the_kernel_refuses_it(folder: KernelFolder) -> None:
     folder.add(f"{KPROBES}/blacklist", "0xffffffff81000000-0xffffffff81000100\tschedule\n")
     target = resolve(folder, "schedule")
@@ -271,6 +278,20 @@ def test_filters_on_results_are_refused_where_a_stand_in_has_none(folder: Kernel
     assert isinstance(resolve(folder, "tcp_connect", errors_only=True), SyscallTarget)
     with pytest.raises(RequestError, match="sched/sched_process_fork has no result and no duration"):
         resolve(folder, "do_fork", errors_only=True)
+
+
+@pytest.mark.parametrize("filters", [{"errors_only": True}, {"min_duration_us": 1000.0}])
+def test_a_filter_on_what_came_of_a_call_lets_a_kprobe_watch_returns_too(
+    folder: KernelFolder, filters: dict[str, Any]
+) -> None:
+    target = resolve(folder, "tcp_connect", **filters)
+    assert isinstance(target, FunctionTarget)
+    assert target.at_return is True
+    assert "judged when they returned" in str(target.note)
+    plain, asked = resolve(folder, "tcp_connect"), resolve(folder, "tcp_connect", "kretprobe", **filters)
+    assert isinstance(plain, FunctionTarget)
+    assert isinstance(asked, FunctionTarget)
+    assert (plain.at_return, asked.at_return, asked.note) == (False, True, None)
 
 
 def test_without_the_privilege_it_is_said_before_anything_else(folder: KernelFolder) -> None:

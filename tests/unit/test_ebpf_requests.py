@@ -53,6 +53,11 @@ GOOD = {"name": "opens", "type": "tracepoint", "target": "syscalls/sys_enter_ope
         ({"filters": {"container": "web"}}, "A name is known only to the container engine"),
         ({"filters": {"container": "0123456789a"}}, "at least its first 12 hex digits"),
         ({"filters": {"container": 123456789012}}, "hex digits"),
+        ({"filters": {"min_duration_us": "slow"}}, "microseconds above 0"),
+        ({"filters": {"min_duration_us": "nan"}}, "microseconds above 0"),
+        ({"filters": {"min_duration_us": 10**400}}, "at most 300000000"),
+        ({"filters": {"min_duration_us": 0}}, "microseconds above 0"),
+        ({"filters": {"min_duration_us": True}}, "microseconds above 0"),
     ],
 )
 def test_a_bad_request_is_refused_with_what_was_wrong(change: dict[str, Any], part: str) -> None:
@@ -72,6 +77,16 @@ def test_a_bad_request_is_refused_with_what_was_wrong(change: dict[str, Any], pa
 def test_a_target_is_understood_in_the_spellings_of_other_tools(change: dict[str, Any], kind: str, target: str) -> None:
     request = parse_request({**GOOD, **change})
     assert (request.type, request.target) == (kind, target)
+
+
+def test_a_number_of_microseconds_may_be_written_as_a_text() -> None:
+    assert parse_request({**GOOD, "filters": {"min_duration_us": " 1500 "}}).filters.min_duration_us == 1500
+
+
+def test_a_long_comm_is_cut_to_what_the_kernel_keeps_also_within_a_character() -> None:
+    """Of such a character the kernel keeps a part, which is no text: what is before it is compared."""
+    assert parse_request({**GOOD, "filters": {"comm": "überwachung-dää"}}).filters.comm == "überwachung-d*"
+    assert parse_request({**GOOD, "filters": {"comm": "überwachungs-d"}}).filters.comm == "überwachungs-d"
 
 
 def test_a_long_comm_is_cut_to_what_the_kernel_keeps() -> None:

@@ -65,8 +65,10 @@ FUNCTION = {
     "failures": [{name: value for name, value in RESULT["failures"][0].items() if name != "syscall"}],
     "by_key": KEYS,
 }
+STAND_IN = {"type": "kprobe", "target": "tcp_connect"}
 ADDITIONS: list[dict[str, Any]] = [
     {},
+    STAND_IN,
     FUNCTION,
     {"event_count": 0},
     {"exact": False, "missed": 0},
@@ -94,6 +96,14 @@ def test_a_summary_is_three_to_six_sentences_and_always_the_same(additions: list
 def test_a_failure_of_a_function_is_told_by_the_function_and_what_it_was_about() -> None:
     summary = summarise({**RESULT, **FUNCTION})
     assert "ECONNREFUSED of tcp_connect on 127.0.0.1:5432 by orders (7), 40 times" in summary
+
+
+def test_a_stand_in_is_not_told_as_the_function_that_was_asked_for() -> None:
+    stands_in = "What fired is a tracepoint that stands in for tcp_connect: notes say which, and how it differs."
+    assert stands_in in summarise({**RESULT, **STAND_IN})
+    assert "stands in" not in summarise({**RESULT, **FUNCTION, "type": "kretprobe"})
+    assert "stands in" not in summarise({**RESULT, "type": "tracepoint"})
+    assert "stands in" not in summarise({**RESULT, "type": "kprobe", "target": "sched/sched_switch"})
 
 
 def test_what_is_no_pointer_is_no_error() -> None:
@@ -139,3 +149,24 @@ def test_few_failures_and_the_slowest_are_in_the_sample() -> None:
     assert {100, 500, 900, 700} <= {one["timestamp"] for one in chosen}
     assert min(one["timestamp"] for one in chosen) < 50
     assert max(one["timestamp"] for one in chosen) > 950
+
+
+def test_a_beginning_of_which_more_was_kept_is_not_half_of_the_sample() -> None:
+    """As the kernel keeps them of a steady stream: bursts take their slots in the first slice of the time."""
+    first = [event(at, False, 1.0) for at in range(0, 1000, 7)]
+    others = [event(1000 * part + at, False, 1.0) for part in range(1, 16) for at in range(0, 1000, 125)]
+    chosen = [one["timestamp"] for one in spread(first + others, 50)]
+    assert len([at for at in chosen if at < 1000]) <= 10
+    assert {at // 1000 for at in chosen} == set(range(16))
+
+
+def test_what_has_no_duration_is_spread_like_anything_else() -> None:
+    events = [{"timestamp": at, "data": {}} for at in range(1000)]
+    chosen = [one["timestamp"] for one in spread(events, 10)]
+    assert {at // 100 for at in chosen} == set(range(10))
+
+
+def test_the_slowest_is_in_the_sample_also_where_it_failed_among_many() -> None:
+    """Refusals by the thousand, and one connection that timed out."""
+    events = [event(at, True, 130e6 if at == 501 else 50.0) for at in range(1000)]
+    assert 501 in {one["timestamp"] for one in spread(events, 50)}

@@ -17,7 +17,7 @@ from typing import Any, Optional
 
 from . import calling, calls, kernel, latency, layout, sampling, steps
 from .borrowing import open_stack
-from .errors import EbpfError, HostError
+from .errors import EbpfError, HostError, RequestError
 from .function_types import PlannedFunction
 from .functions import FunctionTarget
 from .kernel import Map
@@ -33,6 +33,11 @@ _FEWEST_CALLS, _MOST_CALLS = 1024, 16384  # calls under way that there is room f
 _KEY_TEXTS = frozenset(
     (layout.READ_KERNEL_STRING, layout.READ_USER_STRING, layout.READ_KERNEL_BYTES, layout.READ_USER_BYTES)
 )
+_NEVER_FAILS = {
+    layout.RESULT_NONE: "nothing, as far as is known here",
+    layout.RESULT_VALUE: "a number that is no error",
+    layout.RESULT_BOOL: "true or false",
+}
 _GUARDED = (5, 12)  # from here on the kernel does not run a program of fentry within itself
 _COUNTS_SKIPPED = (6, 7)  # from here on the kernel counts how often it skipped the program of a kprobe
 
@@ -41,6 +46,12 @@ class FunctionProbe:
     """One request's programs, maps and, in the end, result."""
 
     def __init__(self, request: ProgramRequest, target: FunctionTarget, planned: PlannedFunction) -> None:
+        """Raises RequestError where only failures are asked for, of a function of which none is known."""
+        if request.filters.errors_only and planned.capture.returns.kind in _NEVER_FAILS:
+            raise RequestError(
+                f"The filter errors_only is for what returns an error, and {target.name} returns"
+                f" {_NEVER_FAILS[planned.capture.returns.kind]}. Trace it without that filter."
+            )
         self._target = target
         self._planned = planned
         self._capture = planned.capture

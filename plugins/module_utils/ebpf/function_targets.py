@@ -12,7 +12,7 @@ from typing import Optional
 from . import tracefs
 from .bundle import Bundle
 from .errors import RequestError
-from .functions import AskedFunction, Functions, NotProbed, parse_function, works
+from .functions import AskedFunction, Functions, FunctionTarget, NotProbed, parse_function, works
 from .kernel_files import KernelFiles
 from .request import ProgramRequest
 from .stand_ins import StandIn, StandIns
@@ -42,7 +42,7 @@ class FunctionTargets:
         obstacle = self._functions.obstacle()
         if obstacle is None:
             try:
-                return self._functions.resolve(request.target, asked, request.type == "kretprobe")
+                return self._function(request, asked)
             except NotProbed as refusal:
                 if tracefs.mount_point() is None:
                     raise  # probes need no tracefs, stand-ins do
@@ -54,6 +54,16 @@ class FunctionTargets:
                 f"{works(self._tracepoints_near(request, asked))}"
             )
         return target
+
+    def _function(self, request: ProgramRequest, asked: AskedFunction) -> FunctionTarget:
+        """The function, with its returns also where only a filter asks for what came of a call."""
+        if request.type == "kretprobe" or not request.filters.on_results:
+            return self._functions.resolve(request.target, asked, request.type == "kretprobe")
+        found = self._functions.resolve(request.target, asked, True)
+        told = (
+            f"Calls of {found.name} were judged when they returned, as by a kretprobe: a filter asks what came of them."
+        )
+        return replace(found, note=f"{found.note} {told}" if found.note else told)
 
     def _as_tracepoint(self, request: ProgramRequest, target: str) -> Target:
         return replace(

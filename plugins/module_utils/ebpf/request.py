@@ -158,9 +158,16 @@ def _flag(name: str, value: Any) -> Optional[bool]:
 def _microseconds(value: Any) -> Optional[float]:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _MAX_MICROSECONDS:
-        raise RequestError(f"The filter min_duration_us is a number of microseconds above 0, not {value!r:.40}.")
-    return float(value)
+    try:
+        number = float("nan") if isinstance(value, bool) or not isinstance(value, (int, float, str)) else float(value)
+    except (ValueError, OverflowError):
+        number = float("nan")
+    if not 0 < number <= _MAX_MICROSECONDS:
+        raise RequestError(
+            "The filter min_duration_us is a number of microseconds above 0, at most"
+            f" {_MAX_MICROSECONDS:.0f}, not {value!r:.40}."
+        )
+    return number
 
 
 def _comm(value: Any) -> Optional[str]:
@@ -171,8 +178,9 @@ def _comm(value: Any) -> Optional[str]:
     encoded = value.encode()
     if value.endswith("*") and len(encoded) > _COMM_BYTES:
         return encoded[:_COMM_BYTES].decode("utf-8", "ignore") + "*"
-    # The kernel keeps 15 bytes of a name: a longer one is meant by its first 15.
-    return encoded[:_COMM_BYTES].decode("utf-8", "ignore")
+    # The kernel keeps 15 bytes of a name: a longer one is meant by its first 15, or by their whole characters.
+    kept = encoded[:_COMM_BYTES].decode("utf-8", "ignore")
+    return kept if len(kept.encode()) == min(len(encoded), _COMM_BYTES) else f"{kept}*"
 
 
 def _cgroup(value: Any) -> Optional[Union[str, int]]:

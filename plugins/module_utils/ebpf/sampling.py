@@ -156,25 +156,46 @@ def shown_event(
 
 
 def spread(events: list[dict[str, Any]], limit: Optional[int]) -> list[dict[str, Any]]:
-    """At most `limit` events in order of time: failures and the slowest before others, each kind spread over time."""
+    """At most `limit` events in order of time: the slowest and failures before others, each kind spread over time.
+
+    A tenth of them are the slowest, whether they failed or not; of the others failures are half, or as many as there
+    is room for.
+    """
     ordered = sorted(events, key=lambda event: int(event["timestamp"]))
     if limit is None or len(ordered) <= limit:
         return ordered
-    failed = [event for event in ordered if "error" in event["data"]]
-    others = [event for event in ordered if "error" not in event["data"]]
-    slowest = sorted(others, key=lambda event: -event["data"].get("duration_us", 0))[: max(1, limit // 10)]
+    timed = [event for event in ordered if event["data"].get("duration_us")]
+    slowest = sorted(timed, key=lambda event: -float(event["data"]["duration_us"]))[: max(1, limit // 10)][:limit]
     taken = set(map(id, slowest))  # two events may be equal
-    rest = [event for event in others if id(event) not in taken]
-    chosen = _every(failed, max(limit // 2, limit - len(others)))
-    chosen += slowest[: limit - len(chosen)]
-    chosen += _every(rest, limit - len(chosen))
+    failed = [event for event in ordered if "error" in event["data"] and id(event) not in taken]
+    others = [event for event in ordered if "error" not in event["data"] and id(event) not in taken]
+    room = limit - len(slowest)
+    chosen = slowest + _over_time(failed, max(room // 2, room - len(others)))
+    chosen += _over_time(others, limit - len(chosen))
     return sorted(chosen, key=lambda event: int(event["timestamp"]))
+
+
+def _over_time(events: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
+    """At most `limit` of events that are in order, from each part of their time as many as from another.
+
+    The kernel's sample has more of a trace's beginning than of the rest, for bursts are kept there.
+    """
+    if limit <= 0 or len(events) <= limit:
+        return events[: max(0, limit)]
+    began = int(events[0]["timestamp"])
+    span = int(events[-1]["timestamp"]) - began + 1
+    parts: list[list[dict[str, Any]]] = [[] for _part in range(limit)]
+    for event in events:
+        parts[(int(event["timestamp"]) - began) * limit // span].append(event)
+    chosen: list[dict[str, Any]] = []
+    waiting = sorted(filter(None, parts), key=len)  # those that have little give all of it
+    for index, part in enumerate(waiting):
+        chosen += _every(part, (limit - len(chosen)) // (len(waiting) - index))
+    return chosen
 
 
 def _every(events: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
     """At most `limit` of the events, evenly chosen, the first and the last among them."""
-    if limit <= 0:
-        return []
     if len(events) <= limit:
         return list(events)
     if limit == 1:

@@ -40,8 +40,8 @@ def _certainties(result: dict[str, Any]) -> list[str]:
 
 
 def _limits(result: dict[str, Any]) -> list[str]:
-    """At most four sentences: what is not in the numbers, and what is not in the sample."""
-    sentences = _costs(result)
+    """At most five sentences: what is not in the numbers, and what is not in the sample."""
+    sentences = [*_stand_in(result), *_costs(result)]
     if not result["exact"]:
         skipped = f", and skipped at least {result['missed']}" if result["missed"] else ""
         sentences.append(f"The count may be too low: the kernel does not say all that it skipped{skipped}.")
@@ -54,6 +54,14 @@ def _limits(result: dict[str, Any]) -> list[str]:
     if result["own_events"]:
         parts.append(f"{result['own_events']} more, caused by this diagnosis itself, are not counted")
     return [*sentences, *(["; ".join(parts) + "."] if parts else [])]
+
+
+def _stand_in(result: dict[str, Any]) -> list[str]:
+    """That it was something else that fired, which may fire for more or for less."""
+    function = result.get("type") in ("kprobe", "kretprobe") and "/" not in result["target"]
+    if not function or not all("tracepoint:" in attached for attached in result["attached_to"]):
+        return []
+    return [f"What fired is a tracepoint that stands in for {result['target']}: notes say which, and how it differs."]
 
 
 def _costs(result: dict[str, Any]) -> list[str]:

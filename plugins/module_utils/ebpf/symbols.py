@@ -67,10 +67,9 @@ class Symbols:
     def blacklisted(self, name: str) -> bool:
         """Whether the kernel says that it refuses a kprobe there; False also where it does not say.
 
-        It refuses a clone, such as nmi_handle.part.0, where the function that it was made from is on the list
-        (kernel/kprobes.c: within_kprobe_blacklist).
+        A copy is refused where its original is (kernel/kprobes.c: within_kprobe_blacklist).
         """
-        return self._blacklist is not None and not self._blacklist.isdisjoint({name, name.partition(".")[0]})
+        return self._blacklist is not None and not self._blacklist.isdisjoint((name, name.partition(".")[0]))
 
     def hooked(self, name: str) -> Optional[bool]:
         """Whether ftrace has a hook in a function, None where that cannot be read.

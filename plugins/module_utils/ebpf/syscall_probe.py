@@ -33,6 +33,10 @@ class SyscallProbe:
         self._known = bundle.data("syscalls.json")
         self._calls = {call.number: call for call in target.syscalls}
         self._read: dict[int, list[tuple[str, bool]]] = {}  # number → per blob, its name and whether it is an address
+        # Calls are counted when they return; otherwise those that are under way are counted already.
+        self._by_returns = target.at_exit or request.filters.on_results
+        # Whether a call whose entry was not kept is not counted, for what would tell is not known.
+        self._judged = bool(request.filters.min_duration_us) or (self._by_returns and not target.at_exit)
         self._head = sampling.plan_head(request, layout.AT_EXIT if target.at_exit else 0)
         self._loaded: Optional[LoadedObject] = None
 
@@ -69,7 +73,10 @@ class SyscallProbe:
         wanted = layout.WantedSyscall()
         call = self._calls.get(number)
         never = call is not None and call.name in self._known["never_return"]
-        wanted.wanted = layout.NEVER_RETURNS if never else layout.WANTED
+        if never:  # what does not return is nothing to a probe that counts returns
+            wanted.wanted = layout.NOT_WANTED if self._by_returns else layout.NEVER_RETURNS
+        else:
+            wanted.wanted = layout.WANTED
         wanted.replaces_memory = int(call is not None and call.name in self._known["replace_memory"])
         if call is not None and call.format is not None and len(self._calls) <= _DESCRIBED_CALLS:
             for blob, (argument, plan) in zip(wanted.blob, self._blobs(call)):
@@ -97,18 +104,20 @@ class SyscallProbe:
         loaded = self._require_loaded()
         maps = loaded.maps
         events = sampling.read_sample(maps, self._head, layout.SyscallEvent.from_buffer_copy)
-        captured = sampling.total(maps, layout.TOTAL_CAPTURED)
         carried = sampling.spread([self._event(event, epoch_offset) for event in events], max_events)
         missed = loaded.missed()
         listed = sampling.processes(maps)
         pending = self._in_flight(maps["in_flight"], epoch_offset)
+        count = sampling.total(maps, layout.TOTAL_EVENTS)
+        under_way = 0 if self._by_returns else pending["count"]  # which are told of by themselves
         return {
-            "event_count": sampling.total(maps, layout.TOTAL_EVENTS),
+            "event_count": count,
             "events": carried,
-            "exact": missed == 0 or missed is None,  # before 5.12 the kernel skips no raw tracepoint program
+            # Before 5.12 the kernel skips no program of a raw tracepoint.
+            "exact": not missed and not (self._judged and sampling.total(maps, layout.TOTAL_NOT_PAIRED)),
             "missed": missed or 0,
             "own_events": sampling.total(maps, layout.TOTAL_OWN),
-            "events_not_carried": captured - len(carried),
+            "events_not_carried": max(0, count - len(carried) - under_way),
             "by_process": listed[: calls.LISTED],
             "by_process_other": sampling.total(maps, layout.TOTAL_OTHER_PROCESS)
             + sum(entry["count"] for entry in listed[calls.LISTED :]),
@@ -134,9 +143,9 @@ class SyscallProbe:
     def _event(self, event: layout.SyscallEvent, epoch_offset: int) -> dict[str, Any]:
         prefix = "sys_exit_" if self._target.at_exit else "sys_enter_"
         data = self._data(event)
-        if event.entered:
-            data["duration_us"] = round(event.duration / 1000, 1)
         returned = event.entered == 0 or event.duration > 0
+        if event.entered and returned:
+            data["duration_us"] = round(event.duration / 1000, 1)
         if returned:
             data.update(decode.result(event.result, self._name(event.number) in self._known["pointers"]))
         at = event.timestamp + (event.duration if self._target.at_exit else 0)
@@ -191,9 +200,12 @@ class SyscallProbe:
         """Counts by what calls were about; none where their arguments point to nothing that is read."""
         if not self._read:
             return {"by_key": [], "by_key_other": 0}
-        is_address = next(iter(self._read.values()))[0][1]
-        total = sampling.total(maps, layout.TOTAL_EVENTS)
-        return calls.keys(maps["by_key"], lambda raw: self._shown_key(raw, is_address), total)
+        kinds = {read[0][1] for read in self._read.values()}
+
+        def shown(raw: bytes) -> str:
+            return self._shown_key(raw, _is_address(raw) if len(kinds) > 1 else True in kinds)
+
+        return calls.keys(maps["by_key"], shown, sampling.total(maps, layout.TOTAL_EVENTS))
 
     @staticmethod
     def _shown_key(raw: bytes, is_address: bool) -> str:
@@ -216,7 +228,6 @@ class SyscallProbe:
                 if not calls.is_alive(event.thread, event.pid_tgid):
                     continue
                 shown = self._event(event, epoch_offset)
-                shown["data"].pop("duration_us", None)
                 shown["data"]["elapsed_us"] = round((now - event.timestamp) / 1000, 1)
                 if now - event.timestamp >= self._head.least:
                     events.append(shown)
@@ -225,13 +236,28 @@ class SyscallProbe:
 
     def _notes(self, maps: dict[str, Map]) -> list[str]:
         notes = []
+        names = [call.name for call in self._target.syscalls]
+        if self._by_returns and names and all(name in self._known["never_return"] for name in names):
+            notes.append(f"No call of {' or '.join(names)} returns, so there is nothing to count: trace its entry.")
+        if self._by_returns and not self._target.at_exit and sampling.total(maps, layout.TOTAL_OWN):
+            notes.append("own_events are all calls of this diagnosis itself, whatever came of them.")
         compat = sampling.total(maps, layout.TOTAL_COMPAT)
         if compat:
             notes.append("32-bit programs ran: their calls, which have other numbers, are not counted here.")
         lost = sampling.total(maps, layout.TOTAL_NOT_PAIRED)
         if lost:
-            notes.append(f"{lost} calls were counted, but more were under way than fit: their results are not known.")
+            what = "they are not counted" if self._judged else "their results are not known"
+            notes.append(f"{lost} calls were under way beyond what there was room for: {what}.")
         return notes
+
+
+def _is_address(key: bytes) -> bool:
+    """Whether a key is a socket address and no path, where both are among the calls: it begins with its family.
+
+    A path of one character looks like a family alone, of which no address has such a number and nothing behind it.
+    """
+    (family,) = struct.unpack_from("=H", key)
+    return family < 256 and (family < ord(" ") or any(key[2:]))
 
 
 def _arguments(call: Syscall) -> list[Field]:
