@@ -18,6 +18,7 @@ description:
 author:
   - NannyAPI contributors (@nannyapi)
 extends_documentation_fragment:
+  - nannyapi.diagnostics.model_tls
   - nannyapi.diagnostics.attributes
   - nannyapi.diagnostics.attributes.info
   - nannyapi.diagnostics.attributes.actiongroup

@@ -106,7 +106,9 @@ def _led(given: dict[str, Any], name: str, execute: Execute, show: Progress) -> 
             parallel, a_minute = given["model_parallel_calls"], given["model_requests_per_minute"]
             limits = RequestLimits(settings.url, parallel, a_minute, show)
             how = replace(how, admission=limits.admission)
-            model = make_model(settings, episode_id=episode, sleep=limits.pause, tags=keeping.tags, servers=_servers())
+            model = make_model(
+                settings, episode_id=episode, sleep=limits.pause, tags=keeping.tags, servers=servers_folder()
+            )
         else:
             model = make_model(settings)
         arguments = {**{each: given[each] for each in _FOR_HOST}, "redact": list(how.redact), "model": settings.model}
@@ -139,7 +141,7 @@ def _end(host: RemoteHost, show: Progress, resumable: bool) -> None:
         show({"stage": "not_ended", "text": f"the host was not told that the diagnosis is over: {error}"})
 
 
-def _servers() -> Path:
+def servers_folder() -> Path:
     """Where the controller keeps what servers of models do not take."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nannyapi" / "servers"
 

@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.settings import SettingsError
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.preflight import checks
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.preflight.verdicts import FAILED, HOST_CHECKS, Check
+from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.controller_lead import servers_folder
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.request_limits import LimitsError, RequestLimits
 
 Progress = Callable[[dict[str, Any]], None]
@@ -29,5 +30,5 @@ def of_model(given: dict[str, Any], told: dict[str, Any], dry: bool, waits: Prog
         except LimitsError as error:
             failed = Check(FAILED, str(error), "Mend that folder; docs/model-access.md says where it is.")
             return checks.shown({name: failed for name in given["checks"] if name not in HOST_CHECKS})
-        asking = checks.Asking(admission=limits.admission, sleep=limits.pause)
+        asking = checks.Asking(admission=limits.admission, sleep=limits.pause, servers=servers_folder())
     return checks.shown(checks.of_model(given, lambda: told, dry, asking))

@@ -197,11 +197,6 @@ def test_without_a_blacklist_and_a_list_of_hooks_a_function_is_taken_as_it_is(fo
     assert "What works here: tcp_connect, " in refusal(folder, "tcp_conect")
 
 
-def test_a_clone_of_a_function_on_the_blacklist_is_refused_as_the_kernel_does(folder: KernelFolder) -> None:
-    folder.add("proc/kallsyms", "ffffffff81000200 t do_syscall_64.part.0\n")
-    assert "do_syscall_64.part.0 is on the kernel's own blacklist" in refusal(folder, "do_syscall_64.part.0")
-
-
 def test_without_tracefs_functions_are_found_and_refused_all_the_same(folder: KernelFolder) -> None:
     folder.remove(TRACEFS)
     assert isinstance(resolve(folder, "tcp_connect"), FunctionTarget)

@@ -68,11 +68,11 @@ def _trust(made: ssl.SSLContext, path: str) -> None:
 
 
 def _come_as(made: ssl.SSLContext, certificate: str, key: Optional[str]) -> None:
-    files = [str(Path(each).expanduser()) for each in (certificate, key) if each]
+    key_file = Path(key).expanduser() if key else None
     shown = " and ".join(each for each in (certificate, key) if each)
     try:
         # Without a password to give, an encrypted key would be asked for at a terminal that nobody sees.
-        made.load_cert_chain(*files, password=lambda: b"")
+        made.load_cert_chain(Path(certificate).expanduser(), key_file, password=lambda: b"")
     except ssl.SSLError as error:
         why = (
             "they do not belong together"

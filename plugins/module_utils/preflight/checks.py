@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Optional
 
 from .. import deps
@@ -17,7 +18,9 @@ from ..least_privilege import PrivilegesError
 from ..model.exchange import Account
 from ..model.factory import make_model
 from ..model.port import Model
+from ..model.reply_form import ON_HOST
 from ..model.settings import OFFLINE, Layer, Settings, SettingsError, resolve
+from ..model.tls_arguments import TLS_ARGUMENTS, tls_of
 from ..redaction.redactor import Redactor
 from ..requests_on_record import RequestsOnRecord, endpoint_host
 from ..session import record
@@ -34,6 +37,7 @@ _SHARED = (
     "model",
     "endpoint",
     "api_key",
+    *TLS_ARGUMENTS,
     "redact",
     "unrecorded_actions",
     "_asked_by",
@@ -59,12 +63,16 @@ class PreflightError(ValueError):
 
 @dataclass(frozen=True)
 class Asking:
-    """How the model is asked here: who is told of requests, what lets them wait, and how they are labelled."""
+    """How the model is asked here: who is told of requests, what lets them wait, and how they are labelled.
+
+    servers: the folder in which it is kept what servers do not take.
+    """
 
     account: Optional[Account] = None
     admission: Admission = admitted
     sleep: Callable[[float], None] = time.sleep
     tags: dict[str, str] = field(default_factory=dict)
+    servers: Optional[Path] = None
 
 
 def check_given(given: dict[str, Any]) -> None:
@@ -76,7 +84,7 @@ def check_given(given: dict[str, Any]) -> None:
 
 def settings_of(given: dict[str, Any]) -> Settings:
     """Which model answers, read where this runs. Raises SettingsError."""
-    parameters = Layer(given["model"], given["endpoint"], given["api_key"])
+    parameters = Layer(given["model"], given["endpoint"], given["api_key"], tls_of(given))
     return resolve(parameters, Layer(given["_model"], given["_endpoint"], given["_api_key"]))
 
 
@@ -150,7 +158,8 @@ def _asked_from_host(given: dict[str, Any], host: HostChecks, dry: bool) -> dict
     about = {"issue": "preflight", "model": settings.model, "endpoint_host": endpoint_host(settings)}
     try:
         with actions.recorded(who_asked(given["_asked_by"]), about, {"checks": given["checks"]}):
-            return ask(Asking(RequestsOnRecord(settings, actions), tags={"diagnosis_id": identifier}))
+            account = RequestsOnRecord(settings, actions)
+            return ask(Asking(account, tags={"diagnosis_id": identifier}, servers=ON_HOST))
     except Unrecorded as error:
         failed = Check(FAILED, str(error), "Mend that, or set unrecorded_actions: true for this run.")
         return {name: failed for name in given["checks"] if name not in HOST_CHECKS}
@@ -158,7 +167,9 @@ def _asked_from_host(given: dict[str, Any], host: HostChecks, dry: bool) -> dict
 
 def _model_checks(given: dict[str, Any], settings: Settings, asking: Asking) -> ModelChecks:
     def make() -> Model:
-        return make_model(settings, asking.account, sleep=asking.sleep, tags=lambda: asking.tags)
+        return make_model(
+            settings, asking.account, sleep=asking.sleep, tags=lambda: asking.tags, servers=asking.servers
+        )
 
     make()  # what no client can be made of is said before anything is asked
     return ModelChecks(settings, make, given["answer_seconds"], asking.admission, tuple(given["redact"]))
