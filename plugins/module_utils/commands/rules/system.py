@@ -102,7 +102,7 @@ RULES: dict[str, Rule] = {
             "--image": _OTHER_SYSTEM,
         },
         "insert": ["--no-pager"],
-        "forms": [r"@re:[A-Z_0-9]+=.*|\+|-?\d+|[0-9a-f]{32}|/(dev|usr)/[\w./-]+..."],
+        "forms": [r"@re:[A-Z_0-9]+=.*|\+|-?\d+|[0-9a-f]{32}|/(dev|usr)/(?!.*\.\.)[\w./-]+..."],
         "operands_note": "only FIELD=value, a device or a program under /usr may follow",
         "example": "journalctl -u ssh -n 100 --since '1 hour ago'",
     },
