@@ -43,6 +43,18 @@ def test_the_bus_is_opened_for_methods_that_read() -> None:
     assert grants("cat /etc/hosts")[0].dbus == ()
 
 
+def test_systemctl_may_read_the_journal_for_a_status_and_no_file_for_anything_else() -> None:
+    assert grants("systemctl status ssh 'dev-*.mount' user@1000.service")[0].capabilities == {"DAC_READ_SEARCH"}
+    for line in (
+        "systemctl cat ssh",
+        "systemctl show ssh",
+        "systemctl list-units",
+        "systemctl",
+        "systemctl status /etc/x",
+    ):
+        assert grants(line)[0].capabilities == frozenset(), line
+
+
 def test_the_paths_that_a_command_shows_are_named() -> None:
     assert grants("grep -n root /etc/passwd /etc/group")[0].reads == ("/etc/passwd", "/etc/group")
     assert grants("ls -l /etc/shadow")[0].reads == ()

@@ -4,9 +4,9 @@
 """Private to the collection: the system bus for commands that read from services, with named methods only.
 
 xdg-dbus-proxy runs beside the commands, one for each set of methods, and passes calls of these methods and nothing
-else. The bus wants it to have the user id of whoever calls, and a name for that; its group is another one, so that its
-root directory, which is the host's, cannot be entered by way of /proc. Without it such commands find no bus, and say so
-themselves.
+else; `dbus_relay.py` stands before it. The bus wants it to have the user id of whoever calls, and a name for that;
+its group is another one, so that its root directory, which is the host's, cannot be entered by way of /proc. Without
+it such commands find no bus, and say so themselves.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 import threading
 
+from .dbus_relay import Relay
 from .programs import ENVIRONMENT
 
 BUS = "/run/dbus/system_bus_socket"
@@ -37,6 +38,7 @@ class BusFilter:
         self.lock = threading.Lock()
         self.started: dict[tuple[str, ...], str | None] = {}
         self.running: list[tuple[subprocess.Popen[bytes], int, str]] = []
+        self.relays: list[Relay] = []
 
     def usable(self) -> bool:
         """Whether there is a bus and the program that filters it."""
@@ -53,6 +55,9 @@ class BusFilter:
 
     def close(self) -> None:
         """Ends the proxies and removes their sockets."""
+        for relay in self.relays:
+            relay.close()
+        self.relays.clear()
         for process, ready, directory in self.running:
             with contextlib.suppress(OSError):
                 os.close(ready)
@@ -65,7 +70,7 @@ class BusFilter:
     def _start(self, methods: tuple[str, ...]) -> str | None:
         directory = tempfile.mkdtemp(prefix="nannyapi-bus-", dir="/run")
         os.chown(directory, int(self.account or 0), self.proxy_group)
-        socket = os.path.join(directory, "bus")
+        socket = os.path.join(directory, "proxy")
         ready, told = os.pipe()
         rules = ["--filter", *rules_for(methods)]
         try:
@@ -88,7 +93,13 @@ class BusFilter:
         # The proxy ends by itself when the other end of its descriptor is closed: also when this process is killed.
         self.running.append((process, ready, directory))
         answered = select.select([ready], [], [], _PATIENCE)[0]
-        return socket if answered and os.read(ready, 1) else None
+        if not answered or not os.read(ready, 1):
+            return None
+        try:
+            self.relays.append(Relay(os.path.join(directory, "bus"), socket))
+        except OSError:
+            return None
+        return os.path.join(directory, "bus")
 
     def _account(self) -> list[str]:
         return [

@@ -33,8 +33,18 @@ from .trusted_reader import Given, TrustedReader
 _SHOW_MOUNTS = ("df", "findmnt", "lsblk", "mount", "mountpoint")
 _TABLES = ("mounts", "mountinfo")
 _OWN_MOUNTS = "These are the sandbox's own mounts, all of them read-only; the host's may differ in that."
-# They look for themselves in /proc by their own process id, or show settings that each PID namespace has.
-_FIND_THEMSELVES = ("fuser", "lsof", "pgrep", "pidof", "sysctl")
+# They look for themselves in /proc by their own process id, or show settings that each PID namespace has, or the
+# processes of control groups, which the kernel names to its own namespace only.
+_FIND_THEMSELVES = (
+    *("fuser", "lsof", "pgrep", "pidof", "ps", "top", "w", "pmap", "sysctl"),
+    *("systemd-cgls", "systemd-cgtop"),
+)
+# They tell of names, sizes and use, and write nothing: a /tmp of their own would be taken for the host's.
+_LOOK_AT_NAMES = (
+    *("ls", "stat", "find", "du", "namei", "getfacl", "lsattr", "readlink", "realpath", "test", "["),
+    *(*_SHOW_MOUNTS, "lsof", "fuser"),
+)
+_SCRATCH = ("/tmp", "/dev/shm")
 # It opens /dev/null so at its start, and ends where that fails.
 _OPENS_BOTH_WAYS = ("lsof",)
 _CHANGE_ACCOUNT = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
@@ -170,7 +180,7 @@ class Sandbox:
         if self.root:
             for name in (*_CHANGE_ACCOUNT, *(f"CAP_{name}" for name in sorted(grants.capabilities))):
                 options += ["--cap-add", name]
-        options += self._mounts(grants, capable)
+        options += self._mounts(program, grants, capable)
         if hides:
             options += ["--proc", "/proc"]
         if grants.dbus and not grants.network:
@@ -178,9 +188,12 @@ class Sandbox:
             options += ["--unshare-net"]
         return [*options, "--seccomp", str(self._memory(launch, seccomp.program(rules)))]
 
-    def _mounts(self, grants: Grants, capable: bool) -> list[str]:
+    def _mounts(self, program: str, grants: Grants, capable: bool) -> list[str]:
         options = ["--ro-bind", "/", "/", "--dev", "/dev"]
-        if self.tools.perms and self.tools.size:
+        if program in _LOOK_AT_NAMES:
+            for path in _SCRATCH:
+                options += ["--ro-bind", path, path] if os.path.isdir(path) else []
+        elif self.tools.perms and self.tools.size:
             options += ["--perms", "1777", "--size", str(self.bounds.scratch), "--tmpfs", "/tmp"]
         else:
             options += ["--tmpfs", "/tmp", "--remount-ro", "/tmp"]

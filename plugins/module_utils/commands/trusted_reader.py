@@ -27,8 +27,9 @@ MOST_FILES = 200
 _OF_A_PROCESS = re.compile(r"/proc/\d+/(?!net/)")
 # Over these newer kernels let nothing be mounted.
 _FLEETING = re.compile(r"/proc/\d+/(task/\d+/)?fdinfo/\d+")
-# Read within a PID namespace, it tells of that namespace (since Linux 6.14).
-_OF_THE_NAMESPACE = ("/proc/sys/kernel/pid_max",)
+# Read within a PID namespace, they tell of that namespace (pid_max since Linux 6.14).
+_OF_THE_NAMESPACE = re.compile(r"/proc/sys/kernel/pid_max|/sys/fs/cgroup/.*/(cgroup\.procs|cgroup\.threads|tasks)")
+_SCRATCH = "/tmp/"
 _TABLE = re.compile(r"/(?:proc/(?:mounts|self/(?:mounts|mountinfo))|etc/mtab)")
 
 
@@ -119,7 +120,7 @@ class _Giving:
         for parent, _directories, names in os.walk(directory):
             for name in names:
                 path = os.path.join(parent, name)
-                if closed or not may_be_read_by_others(path):
+                if closed or path.startswith(_SCRATCH) or not may_be_read_by_others(path):
                     count += 1
                     if count > MOST_FILES:
                         self.given.notes.append(
@@ -190,5 +191,8 @@ class _Giving:
 
 
 def _needs_root(path: str) -> bool:
-    # Modes in /proc/PID do not tell: whoever may not trace the process may not read most of it.
-    return bool(_OF_A_PROCESS.match(path)) or path in _OF_THE_NAMESPACE or not may_be_read_by_others(path)
+    # Modes in /proc/PID do not tell: whoever may not trace the process may not read most of it. In the sandbox /tmp is
+    # another one, whatever the mode there.
+    if path.startswith(_SCRATCH):
+        return True
+    return bool(_OF_A_PROCESS.match(path)) or bool(_OF_THE_NAMESPACE.fullmatch(path)) or not may_be_read_by_others(path)

@@ -99,7 +99,7 @@ SHAPES: list[tuple[str, tuple[str, ...], re.Pattern[str]]] = [
          r"[ \t]{1,8}([^\s]+(?:[ \t]{1,8}(?:DES|AES)\S{0,4}[ \t]{1,8}[^\s]+)?)"),
         # A directive whose value follows after white space, where the value cannot be a word.
         ("password", ("pass", "pw"),
-         r"(?i)(?<![A-Za-z])(?:password|passphrase|pass|bindpw|rootpw|smtppass|authpass)"
+         r"(?i)(?<![A-Za-z])(?:password|passphrase|(?:auth|db|user|admin|root|smtp|bind|key)[_-]?pass|bindpw|rootpw)"
          rf"[ \t]{{1,8}}(?:[0578][ \t])?({_NO_WORD})"),
         ("password", ("password",), r"(?i)password[ \t]{0,2}(?:[ \t]|\([ \t]{0,2})'([^'\n]{1,200})'"),
         ("password", ("password",), r"(?i)password[ \t]{1,2}\"([^\"\n]{1,200})\""),
@@ -109,7 +109,7 @@ SHAPES: list[tuple[str, tuple[str, ...], re.Pattern[str]]] = [
         ("password", ("password",), r"(?i)\bpassword (?:is |was )?generated for \S{1,128}: ([^\s]+)"),
         ("password", ("password",), r"(?i)\bpassword to proceed to installation:\s{1,8}([0-9a-f]{32})\b"),
         ("password", ("identified",),
-         r"(?i)\bidentified[ \t]{1,4}(?:with[ \t]{1,4}\S{1,40}[ \t]{1,4})?(?:by|as)[ \t]{1,4}"
+         r"(?i)\bidentified[ \t]{1,4}(?:by|with[ \t]{1,4}\S{1,40}[ \t]{1,4}(?:by|as))[ \t]{1,4}"
          r"(?:password[ \t]{1,4})?[\"']([^\"'\n]{1,200})[\"']"),
         ("password", ("define(",),
          r"(?i)\bdefine\([ \t]{0,4}[\"']\w{0,40}(?:pass|passwd|password|secret|key|salt|token)[\"'][ \t]{0,4},"
@@ -128,22 +128,25 @@ SHAPES: list[tuple[str, tuple[str, ...], re.Pattern[str]]] = [
         ("password", ("jdbc:oracle", "sqlplus"),
          r"(?:jdbc:oracle:\w{1,8}:|\bsqlplus(?:[ \t]{1,4}-\w{1,8}){0,4}[ \t]{1,4})[\w.$-]{1,64}/([^\s@]{1,128})"),
         ("password", ("stats auth",), r"\bstats auth[ \t]{1,4}[^\s:]{1,64}:([^\s]+)"),
-        ("password", (">",), r"\buser[ \t]{1,4}\S{1,64}[ \t]{1,4}(?:on|off)[ \t][^\n]{0,200}?(?<=[ \t])>([^\s]+)"),
+        ("password", (">",), r"\buser[ \t]{1,4}\S{1,64}[ \t]{1,4}(?:on|off)[ \t][^\n]{0,200}?(?<=[ \t])>([^\s]{4,})"),
         ("password_hash", ("grub.pbkdf2",), r"grub\.pbkdf2\.sha512\.\d{1,8}\.([0-9A-Fa-f.]{4,})"),
         ("key", ("key:",),
          rf"(?i)\b(?:private|preshared|pre-shared|secret|encryption|shared) key:[ \t]{{1,4}}({_NO_WORD})"),
         ("key", ("0x",),
          r"\b(?:auth|auth-trunc|enc|aead|comp)[ \t]{1,4}[^\s()]{1,40}\([^\s]{1,60}[ \t]{1,4}0x([0-9a-f]{8,})"),
         ("cluster_token", ("k10",), r"\bK10[0-9a-f]{6,64}::\w{1,32}:([^\s]+)"),
-        ("option", ("login",), r"\blogin[ \t][^\n]{0,200}?(?<=[ \t])(?:-p|--password)[ =]?([^\s]+)"),
-        ("option", ("mongo",), r"\bmongo\w{0,8}[ \t][^\n]{0,400}?(?<=[ \t])-p[ \t]{0,2}([^\s]+)"),
+        ("option", ("login",),
+         r"\b(?:docker|podman|nerdctl|buildah|skopeo|helm|az|oc)[ \t][^\n]{0,100}?\blogin[ \t][^\n]{0,200}?(?<=[ \t])"
+         r"(?:-p|--password)[ =]?([^\s]+)"),
+        ("option", ("mongo",),
+         r"\bmongo(?:sh|dump|restore|export|import|stat|top)?[ \t][^\n]{0,400}?(?<=[ \t])-p[ \t]{0,2}([^\s]+)"),
         ("option", ("zip",), r"\b(?:un)?zip[ \t][^\n]{0,200}?(?<=[ \t])-P[ \t]{0,2}([^\s]+)"),
         ("option", ("7z",), r"\b7z\w{0,2}[ \t][^\n]{0,200}?(?<=[ \t])-p([^\s]{2,})"),
         ("option", ("pass ",), r"-(?:store|key|dest|src|new)(?:store|key)?pass[ \t]{1,4}(?!pass:)([^\s]+)"),
         ("option", ("/p:",), r"\bx?freerdp\w{0,2}[ \t][^\n]{0,400}?(?<=[ \t])/p:([^\s]+)"),
         ("option", ("setcookie",), r"-setcookie[ \t]{1,4}([^\s]+)"),
         # What clients write to servers, as a trace's buffer has it.
-        ("password", ("auth ",), r"\bAUTH (?:PLAIN|LOGIN|CRAM-MD5) ([A-Za-z0-9+/=]{4,})"),
+        ("password", ("auth ",), r"\bAUTH (?:PLAIN|LOGIN) (?![A-Z0-9-]{3,20}(?:\s|$))([A-Za-z0-9+/=]{4,})"),
         ("password", (" login ",), r"(?:^|\n|\\n|: ?)\w{1,8} LOGIN [^\s]{1,128} ([^\s\\]+)"),
         ("password", ("pass ",), r"(?:^|\n|\\n|: ?)PASS ([^\s\\]{2,})[ \t]{0,4}(?=\r|\n|\\r|\\n|$)"),
         ("password", ("kennwort", "contrase", "senha", "mot de passe", "\u043f\u0430\u0440\u043e\u043b\u044c"),

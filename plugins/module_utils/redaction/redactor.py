@@ -13,7 +13,7 @@ import threading
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Optional
 
-from .formats import AN_ADDRESS, PGPASS, SHAPES
+from .formats import AN_ADDRESS, NOT_SECRET, PGPASS, SHAPES
 from .identities import Identities
 from .memory import Memory
 from .names import is_redacted, is_secret, named_secrets
@@ -202,7 +202,7 @@ def _secrets(text: str) -> Iterator[Span]:
                 start, end = match.span(match.lastindex or 0)
                 end -= len(text[start:end]) - len(text[start:end].rstrip("\"',;)")) if kind == "option" else 0
                 start += 1 if text[start : start + 1] in ("'", '"') else 0
-                if start < end and not is_redacted(text[start:end]):
+                if start < end and not is_redacted(text[start:end]) and text[start:end].lower() not in NOT_SECRET:
                     yield start, end, kind, None
     for start, end in named_secrets(text):
         yield start, end, "password", None

@@ -61,7 +61,7 @@ RULES: dict[str, Rule] = {
         "capability": {"": "DAC_READ_SEARCH"},
         "flags": "-a -e -k -l -m -q -r -x -N --all --pager-end --dmesg --full --no-full --merge --quiet --reverse"
         " --catalog --fields --no-pager --no-hostname --utc --list-boots --disk-usage --header --user --system"
-        " --no-tail --show-cursor --truncate-newline --verify",
+        " --no-tail --show-cursor --truncate-newline",
         "values": {
             "-u --unit": "word",
             "--user-unit": "word",
@@ -92,6 +92,7 @@ RULES: dict[str, Rule] = {
             "--relinquish-var": _JOURNAL,
             "--smart-relinquish-var": _JOURNAL,
             "--setup-keys": _JOURNAL,
+            "--verify": "it makes files in the journal's directory; `journalctl --header` tells of the journal's state",
             "--update-catalog": _JOURNAL,
             "--cursor-file": "it writes a file",
             "-D --directory": "it reads a directory that nobody has judged",
@@ -101,7 +102,7 @@ RULES: dict[str, Rule] = {
             "--image": _OTHER_SYSTEM,
         },
         "insert": ["--no-pager"],
-        "forms": [r"@re:[A-Z_0-9]+=.*|\+|-?\d+|[0-9a-f]{32}|/(dev|usr)/[\w./-]+..."],
+        "forms": [r"@re:[A-Z_0-9]+=.*|\+|-?\d+|[0-9a-f]{32}|/(dev|usr)/(?!.*\.\.)[\w./-]+..."],
         "operands_note": "only FIELD=value, a device or a program under /usr may follow",
         "example": "journalctl -u ssh -n 100 --since '1 hour ago'",
     },
@@ -133,6 +134,10 @@ RULES: dict[str, Rule] = {
     },
     "systemctl": {
         "dbus": _UNITS,
+        # For the last lines of a unit's log, which `status` shows. `cat` shows files, and gets nothing.
+        "capability_on": {
+            r"(?!(show|cat|list-.*|is-.*|get-default)$)[A-Za-z0-9:_.@\\*?\[\]-]+": "DAC_READ_SEARCH",
+        },
         "flags": "-a -l -q -r --all --full --quiet --recursive --failed --no-pager --no-legend --plain --value"
         " --reverse --after --before --show-types --with-dependencies --no-ask-password",
         "values": {
