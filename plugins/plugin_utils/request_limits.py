@@ -49,17 +49,20 @@ class RequestLimits:
         self._a_minute = a_minute
         self._tell = progress
         self._said = 0.0
+        self._until = 0.0
         name = hashlib.sha256(url.encode()).hexdigest()[:16]
         self._folder = _private(_private(folder or _base()) / name)
 
     @contextmanager
     def admission(self, seconds: float) -> Iterator[None]:
         """Held while the model is asked. Raises ModelError where its turn does not come within so many seconds."""
-        until = time.monotonic() + seconds
+        until = self._until = time.monotonic() + seconds
         self._said = 0.0
-        place = self._place(until) if self._parallel else None
+        place = None
         try:
-            self.take_request(until)
+            with self._kept():
+                place = self._place(until) if self._parallel else None
+                self.take_request(until)
             yield
         finally:
             if place is not None:
@@ -68,7 +71,20 @@ class RequestLimits:
     def pause(self, seconds: float) -> None:
         """Sleeps before a request is tried again, which counts as another one."""
         time.sleep(seconds)
-        self.take_request(time.monotonic() + _MINUTE)
+        with self._kept():
+            self.take_request(self._until)
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """What cannot be noted is not limited, so that no request is made; it says nothing of the host."""
+        try:
+            yield
+        except OSError as error:
+            raise ModelError(
+                f"The model was not asked: how often it may be cannot be noted in {self._folder}: {error.strerror}."
+                " Make room there, or set XDG_RUNTIME_DIR or TMPDIR on the controller to another place.",
+                "unrecorded",
+            ) from None
 
     def take_request(self, until: float) -> None:
         """Waits until one more request is within what a minute may have. Raises ModelError."""

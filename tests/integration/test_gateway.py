@@ -172,6 +172,31 @@ def test_a_model_of_the_gateway_gets_the_prompt_from_the_host(tmp_path: Path) ->
     assert scripted.requests[0]["messages"][0] == {"role": "system", "content": SYSTEM_PROMPT}
 
 
+@pytest.mark.parametrize("takes", [True, False])
+def test_a_model_of_the_gateway_gets_the_schema_where_its_provider_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, takes: bool
+) -> None:
+    with provider("{}") as behind, gateway(behind.address, tmp_path) as endpoint:
+        answer = behind.answer
+
+        def refuse(request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+            if takes or "response_format" not in request:
+                return answer(request)
+            behind.requests.append(request)
+            return 400, {
+                "error": {"message": "response_format json_schema is not supported", "type": "x", "code": None}
+            }
+
+        monkeypatch.setattr(behind, "answer", refuse)
+        client = ChatClient("tensorzero::model_name::diagnostician", completions_url(endpoint))
+        for _time in range(2):
+            assert client.ask([{"role": "user", "content": "{}"}], 30).content == "{}"
+    # The gateway tells its provider's refusal as a failure of its own.
+    assert ["response_format" in request for request in behind.requests] == (
+        [True] * 2 if takes else [True, False, False]
+    )
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_provider_that_recovers_behind_the_gateway_costs_only_time(tmp_path: Path, status: int) -> None:
     pauses: list[float] = []

@@ -162,3 +162,24 @@ def test_a_damaged_file_of_requests_counts_as_none(tmp_path: Path) -> None:
         pass
     with pytest.raises(ModelError):
         one.take_request(time.monotonic())
+
+
+def test_a_repeated_request_does_not_wait_beyond_the_time_of_the_diagnosis(tmp_path: Path) -> None:
+    limits = RequestLimits("http://gateway", 1, 1, lambda event: None, tmp_path)
+    began = time.monotonic()
+    with pytest.raises(ModelError, match="model_requests_per_minute") as failed, limits.admission(1.0):
+        limits.pause(0.0)
+    assert failed.value.kind == "not_admitted"
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("parallel", [0, 1])
+def test_what_cannot_be_noted_is_said_of_the_controller(tmp_path: Path, parallel: int) -> None:
+    limits = RequestLimits("http://gateway", parallel, 1, lambda event: None, tmp_path)
+    (folder,) = tmp_path.iterdir()
+    (folder / "minute").mkdir()
+    with pytest.raises(ModelError, match=f"cannot be noted in {folder}: Is a directory"), limits.admission(1.0):
+        pytest.fail("the model was asked")
+    (folder / "minute").rmdir()
+    with limits.admission(1.0):
+        """Its place was given back."""

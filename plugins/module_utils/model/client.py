@@ -19,6 +19,7 @@ from .. import deps
 from ..json_text import without_surrogates
 from . import explanations, reply_form
 from .answers import NotAnAnswer, read_answer
+from .body import pieces
 from .exchange import Account, Exchange, NoAccount, size_of
 from .port import Answer, ModelError
 from .prompt import SYSTEM_PROMPT
@@ -42,6 +43,7 @@ _ATTEMPTS = 5
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 20.0
 _LONGEST_RETRY_AFTER = 60.0
+_SPREAD = 0.1
 _CONNECT_SECONDS = 10.0
 _SILENCE_SECONDS = 15.0
 """How long a response that has begun may pause; before it begins, a model may think as long as the call lasts."""
@@ -220,7 +222,7 @@ class ChatClient:
         limits = response.request.extensions.get("timeout", {})
         limits["read"] = max(0.1, min(deadline - self._clock(), _SILENCE_SECONDS))
         content = bytearray()
-        for chunk in response.iter_bytes():
+        for chunk in pieces(response):
             content += chunk
             exchange.bytes_received = len(content)
             if len(content) > LARGEST_RESPONSE:
@@ -258,7 +260,9 @@ class ChatClient:
     def _pause(self, attempt: int, retry_after: Optional[float]) -> Optional[float]:
         """Seconds until the next attempt; None where the server asks for more than is worth waiting."""
         if retry_after is not None:
-            return retry_after if retry_after <= _LONGEST_RETRY_AFTER else None
+            # The same is said to all who asked too much: they are not to come back in the same moment.
+            spread = self._jitter() * max(_FIRST_PAUSE, retry_after * _SPREAD)
+            return retry_after + spread if retry_after <= _LONGEST_RETRY_AFTER else None
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (attempt - 1))
         return pause * (0.5 + self._jitter() / 2)
 

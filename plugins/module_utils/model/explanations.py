@@ -21,11 +21,14 @@ _REMEDIES = {
     404: "Check the model's name and the endpoint's path; a TensorZero gateway serves http://HOST:3000/openai/v1.",
     405: "Something answers there that is not a chat completions server. Check the endpoint.",
     407: "A proxy asks for a login. Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY.",
-    413: "The conversation is larger than the server takes. Lower the limits of rounds and of output.",
+    413: "The conversation is larger than the server takes. Lower evidence_bytes, rounds or output_bytes.",
     422: "The server does not take a request of this form. Check that it is an OpenAI-compatible server.",
     429: "The server limits how often it may be asked. Wait, run with fewer hosts at a time, or raise the limit there.",
     504: "The gateway waited in vain for the model behind it. See its log, or raise its timeout.",
 }
+
+_TOO_LONG = ("context length", "context size", "context window", "context_length", "maximum context", "too many tokens")
+"""How servers say that a conversation is too long."""
 
 
 def shown_url(url: str) -> str:
@@ -114,6 +117,8 @@ def refused(
     said = words(content)
     if status == 400 and episode_id and any(word in said.lower() for word in ("episode", "uuid")):
         remedy = f"The gateway does not know the episode {episode_id} that it began; start the diagnosis again."
+    elif status == 400 and any(word in said.lower() for word in _TOO_LONG):
+        remedy = "The conversation is longer than the model takes in. Lower evidence_bytes, rounds or output_bytes."
     elif status in _REMEDIES:
         remedy = _REMEDIES[status]
     elif status >= 500:
