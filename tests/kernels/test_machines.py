@@ -107,22 +107,39 @@ def test_what_is_traced_is_what_happened(traced: dict[str, Any], name: str) -> N
     case, result = TRACES["programs"][name], traced[name]
     print(json.dumps({**result, "events": result["events"][:3]}, indent=1))
     assert "error" not in result
+    missed = result["missed"]
     if case.get("type") != "kprobe":  # of which kernels before 6.7 cannot tell, where they have no fentry
-        assert result["exact"] is True
-    assert {key: result[key] for key in case.get("expected", {})} == case.get("expected", {})
+        assert result["exact"] is (missed == 0)
+    for key, expected in case.get("expected", {}).items():
+        assert is_but_for(result[key], expected, missed), key
     failures = [[entry["key"], entry["error"], entry["count"]] for entry in result.get("failures", [])]
     if "failures" in case:
-        assert failures == case["failures"]
+        assert is_but_for(failures, case["failures"], missed)
         assert {entry["process_id"] for entry in result["failures"]} == {traced["pid"]}
     for field, values in case.get("seen", {}).items():
         assert {event["data"][field] for event in result["events"] if field in event["data"]} == set(values), field
     for syscall, count in case.get("by_syscall", {}).items():
-        assert result["by_syscall"][syscall] == count, syscall
+        assert is_but_for(result["by_syscall"][syscall], count, missed), syscall
+
+
+def is_but_for(seen: Any, expected: Any, missed: int) -> bool:
+    """Whether counts, in whatever they stand, are as expected, but for what the kernel skipped, and said so.
+
+    Newer kernels run these programs preemptibly, and skip one for whoever comes to it on that processor meanwhile.
+    """
+    if isinstance(expected, dict):
+        return set(seen) == set(expected) and all(is_but_for(seen[key], expected[key], missed) for key in expected)
+    if isinstance(expected, list):
+        pairs = zip(seen, expected)
+        return len(seen) == len(expected) and all(is_but_for(one, other, missed) for one, other in pairs)
+    if isinstance(expected, int):
+        return expected - missed <= seen <= expected
+    return bool(seen == expected)
 
 
 def test_what_the_trace_itself_causes_is_counted_apart(traced: dict[str, Any]) -> None:
     result = traced["opens_of_everybody"]
-    assert result["event_count"] >= 10003
+    assert result["event_count"] + result["missed"] >= 10003
     assert result["own_events"] > 0
     # By this program the controller follows the progress of the task.
     assert "tail" not in {entry["process_name"] for entry in result["by_process"]}
