@@ -55,7 +55,7 @@ class Bundle(NamedTuple):
 
     def pack(self) -> str:
         """One line of ASCII, some kilobytes."""
-        return binascii.b2a_base64(zlib.compress(json.dumps(self.files).encode(), 9), newline=False).decode("ascii")
+        return binascii.b2a_base64(zlib.compress(json.dumps(self.files).encode()), newline=False).decode("ascii")
 
     def program(self, name: str) -> str:
         """The text of a program, its own includes resolved. Raises HostError."""
