@@ -152,6 +152,18 @@ def test_a_trace_that_is_stopped_does_not_wait_for_the_compiler() -> None:
         compiler._run([sys.executable, "-c", "import time; time.sleep(600)"], "", dict(os.environ), stop)
 
 
+def test_the_first_python_that_has_a_compiler_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pythons = [tmp_path / name for name in ("not_there", "not_executable", "without", "with")]
+    for path, text in zip(pythons[1:], ["", f"exit {compiler._WITHOUT_BCC}", "echo compiled"]):
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755 if text else 0o644)
+    monkeypatch.setattr(compiler, "_pythons", lambda: list(map(str, pythons)))
+    assert compiler._child("{}", dict(os.environ), None).stdout == "compiled\n"
+    monkeypatch.setattr(compiler, "_pythons", lambda: list(map(str, pythons[:-1])))
+    with pytest.raises(HostError, match="No Python of this host can import BCC"):
+        compiler._child("{}", dict(os.environ), None)
+
+
 def test_a_machine_of_another_byte_order_compiles(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, compiles: list[str]
 ) -> None:
