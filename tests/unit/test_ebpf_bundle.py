@@ -31,7 +31,7 @@ def test_a_program_has_its_includes_resolved() -> None:
     "packed",
     [
         "",
-        "no base85: \t",
+        "no base64: \t",
         base64.b64encode(b"not zlib").decode(),
         base64.b64encode(zlib.compress(b"not json")).decode(),
         base64.b64encode(zlib.compress(b"[1]")).decode(),
