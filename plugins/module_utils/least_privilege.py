@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from .commands.sandbox_host import hidden_processes
+from .commands.hidden_processes import hidden_processes
 from .ebpf.kernel import release
 from .ebpf.needs import SEES_ALL_PROCESSES, SINCE, TRACING
 from .session.giving_up import capability_sets

@@ -15,7 +15,6 @@ from typing import Any, Optional
 from .ebpf import borrowing, kernel
 from .ebpf.bundle import Bundle
 from .ebpf.bytecode import SOURCES
-from .ebpf.capability import survey
 from .ebpf.errors import EbpfError
 from .ebpf.lending import lend
 from .ebpf.programs import NEVER, Programs
@@ -51,7 +50,7 @@ class Tracing:
             {
                 "check": lambda argument, progress: self._tracer.check(argument),
                 "run": self._tracer.run,
-                "survey": lambda argument, progress: survey(bool(argument)),
+                "survey": lambda argument, progress: _survey(bool(argument)),
             },
             user=self.privileges.user,
             keep=self.privileges.keep,
@@ -101,7 +100,7 @@ class Tracing:
         if self._apart is not None:
             with contextlib.suppress(ApartError, CallError):
                 return dict(self._apart.call("survey", attach))
-        return survey(attach)
+        return _survey(attach)
 
     def close(self) -> None:
         """Returns when nothing is attached any more."""
@@ -109,6 +108,12 @@ class Tracing:
             self._tracer.close()
         else:
             self._apart.close()
+
+
+def _survey(attach: bool) -> dict[str, Any]:
+    from .ebpf.capability import survey  # much code, of which a trace alone needs nothing
+
+    return survey(attach)
 
 
 def survey_as_traced(ending: Ending) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -17,7 +17,6 @@ import os
 import sys
 import threading
 import time
-from dataclasses import replace
 from typing import Any
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
@@ -50,7 +49,7 @@ def hold(sources: Bundle, programs: Programs, wanted: list[Any], count_only: boo
             print("attached", flush=True)
             threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
 
-    limits = replace(LIMITS, events=0 if count_only else LIMITS.events)
+    limits = LIMITS._replace(events=0 if count_only else LIMITS.events)
     tracer = Tracer(sources, stop=stop, limits=limits, programs=programs)
     results = tracer.run(wanted, attached)
     print(json.dumps([{**result, "events": []} for result in results.values()]), flush=True)

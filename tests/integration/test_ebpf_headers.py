@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from pathlib import Path
 
@@ -30,7 +29,7 @@ def found() -> tuple[Headers, HeaderSource]:
     text = (headers.path / "include/generated/utsrelease.h").read_text(encoding="ascii")
     release = re.search(r'UTS_RELEASE "(.+)"', text)
     assert release is not None
-    own = dataclasses.replace(headers, kind="named")
+    own = headers._replace(kind="named")
     source = HeaderSource(BUNDLE, own, release[1])
     source.prepare(FUNCTIONS)
     return headers, source

@@ -31,12 +31,12 @@ def test_a_program_has_its_includes_resolved() -> None:
     "packed",
     [
         "",
-        "no base85: \t",
-        base64.b85encode(b"not zlib").decode(),
-        base64.b85encode(zlib.compress(b"not json")).decode(),
-        base64.b85encode(zlib.compress(b"[1]")).decode(),
-        base64.b85encode(zlib.compress(b'{"a": 1}')).decode(),
-        base64.b85encode(zlib.compress(b" " * (5 << 20))).decode(),
+        "no base64: \t",
+        base64.b64encode(b"not zlib").decode(),
+        base64.b64encode(zlib.compress(b"not json")).decode(),
+        base64.b64encode(zlib.compress(b"[1]")).decode(),
+        base64.b64encode(zlib.compress(b'{"a": 1}')).decode(),
+        base64.b64encode(zlib.compress(b" " * (5 << 20))).decode(),
     ],
 )
 def test_what_is_no_bundle_is_refused_in_a_sentence(packed: str) -> None:

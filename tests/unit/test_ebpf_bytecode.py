@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import sys
 import threading
 from pathlib import Path
@@ -18,6 +17,7 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf import (
     bytecode,
     calling,
     compiler,
+    kernel,
 )
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bundle import Bundle
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.bytecode import SOURCES, Object, for_host
@@ -86,7 +86,7 @@ def test_no_program_depends_on_the_machine_that_compiled_it(source: str) -> None
 def test_registers_are_where_each_machine_keeps_them(
     monkeypatch: pytest.MonkeyPatch, machine: str, number: int, mode: int, arguments: list[int]
 ) -> None:
-    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(kernel, "machine", lambda: machine)
     known = calling.system_call()
     assert [known.start + 8 * word for word in known.argument] == arguments
     assert (known.start + 8 * known.number_at, known.start + 8 * known.mode_at) == (number, mode)
@@ -152,6 +152,18 @@ def test_a_trace_that_is_stopped_does_not_wait_for_the_compiler() -> None:
         compiler._run([sys.executable, "-c", "import time; time.sleep(600)"], "", dict(os.environ), stop)
 
 
+def test_the_first_python_that_has_a_compiler_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pythons = [tmp_path / name for name in ("not_there", "not_executable", "without", "with")]
+    for path, text in zip(pythons[1:], ["", f"exit {compiler._WITHOUT_BCC}", "echo compiled"]):
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755 if text else 0o644)
+    monkeypatch.setattr(compiler, "_pythons", lambda: list(map(str, pythons)))
+    assert compiler._child("{}", dict(os.environ), None).stdout == "compiled\n"
+    monkeypatch.setattr(compiler, "_pythons", lambda: list(map(str, pythons[:-1])))
+    with pytest.raises(HostError, match="No Python of this host can import BCC"):
+        compiler._child("{}", dict(os.environ), None)
+
+
 def test_a_machine_of_another_byte_order_compiles(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, compiles: list[str]
 ) -> None:
@@ -164,7 +176,7 @@ def test_nothing_is_compiled_where_the_bytecode_serves(choice: str, tmp_path: Pa
     sent = Bundle.unpack(for_host(BUNDLE, compile_there=False).pack())
     assert not any(name.endswith((".c", ".h")) for name in sent.files)
     provided = Programs(sent, choice, Store(tmp_path / "store")).provide(SOURCES)
-    assert set(provided) == set(SOURCES)
+    assert provided == {source: bytecode.carried(BUNDLE, source)[0] for source in SOURCES}
     assert compiles == []
     assert not (tmp_path / "store").exists()
 

@@ -4,11 +4,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import resource
+import signal
+import subprocess
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +128,63 @@ def test_a_disk_that_takes_nothing_leaves_nothing_half_written(
     store.write({**KEY, "text": "new"}, VALUE)
     assert len(list(store._directory.iterdir())) == 1
     assert store.read(KEY) == VALUE
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """The kernel refuses to write more to a file, as it does on a full disk; nothing of it is made up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("room", [0, 1, 4096, 20_000])
+def test_an_entry_for_which_there_is_no_room_is_none_and_leaves_nothing(store: Store, room: int) -> None:
+    large = {"functions": {"on_event": ["b700000000000000"] * 4000}, "maps": []}
+    store.write(KEY, VALUE)
+    with files_of_at_most(room):
+        store.write({**KEY, "text": "new"}, large)
+        store.write(KEY, large)
+    assert len(list(store._directory.iterdir())) == 1
+    assert store.read(KEY) == VALUE
+    assert store.read({**KEY, "text": "new"}) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system that is then full")
+def test_a_full_disk_costs_no_entry_that_was_there(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755,size=64k", "tmpfs", str(tmp_path)], check=True)
+    try:
+        store = Store(tmp_path / "store")
+        store.write(KEY, VALUE)
+        with contextlib.suppress(OSError), (tmp_path / "filler").open("wb", buffering=0) as filler:
+            while filler.write(b"x" * 4096):
+                pass
+        store.write({**KEY, "text": "new"}, VALUE)
+        assert len(list(store._directory.iterdir())) == 1
+        assert store.read(KEY) == VALUE
+        assert Store(tmp_path / "another").read(KEY) is None
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_writer_that_is_killed_leaves_whole_entries_and_a_bounded_rest(store: Store) -> None:
+    large = {"functions": {"on_event": ["b700000000000000"] * 20_000}, "maps": []}
+    store.write(KEY, VALUE)
+    for number in range(40):
+        child = os.fork()
+        if not child:
+            with contextlib.suppress(BaseException):
+                while True:
+                    store.write(KEY, large)
+            os._exit(1)
+        time.sleep(0.002 * (number % 7 + 1))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        assert store.read(KEY) in (VALUE, large)
+    assert len(list(store._directory.iterdir())) <= 32 + 1
 
 
 def test_it_never_grows_beyond_its_bounds(store: Store) -> None:

@@ -21,10 +21,11 @@ from typing import Any
 from . import seccomp
 from .dbus_filter import BusFilter
 from .grants import CAPABILITIES, NOTHING, Grants
+from .hidden_processes import hidden_processes
 from .launch import Launch
 from .listing_forms import bounded
 from .programs import ENVIRONMENT
-from .sandbox_host import FIRST, LAST, Accounts, Tools, bus_account, find_tools, hidden_processes
+from .sandbox_host import FIRST, LAST, Accounts, Tools, bus_account, find_tools
 from .sandbox_mounts import Masks, find_masks
 from .trusted_reader import Given, TrustedReader
 

@@ -33,14 +33,6 @@ class Tools:
     size: bool
 
 
-@dataclass(frozen=True)
-class HiddenProcesses:
-    """Whether /proc shows each account its own processes only, and the group that is excepted."""
-
-    hidden: bool = False
-    group: int | None = None
-
-
 def find_tools() -> Tools | str:
     """The programs, or what is missing, as part of a sentence."""
     found = {name: find(name) for name in ("bwrap", "setpriv", "prlimit", "sh", "choom", "xdg-dbus-proxy")}
@@ -122,21 +114,6 @@ def _owners_of_processes() -> set[int]:
                 except OSError:
                     continue
     return found
-
-
-def hidden_processes() -> HiddenProcesses:
-    """What the mount of /proc says about it (man 5 proc, hidepid and gid)."""
-    try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="replace") as opened:
-            mounts = [line.split() for line in opened]
-    except OSError:
-        return HiddenProcesses()
-    options = next((mount[3].split(",") for mount in mounts if len(mount) > 3 and mount[1] == "/proc"), [])
-    values = dict(option.split("=", 1) for option in options if "=" in option)
-    if values.get("hidepid", "0") in ("0", "off"):
-        return HiddenProcesses()
-    group = values.get("gid", "0")
-    return HiddenProcesses(True, int(group) if group.isdigit() and group != "0" else None)
 
 
 def _said(*words: str) -> str:

@@ -9,22 +9,22 @@ argument; on the host it is unpacked in memory and never touches the disk.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import json
 import re
 import zlib
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import HostError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _INCLUDE = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)
 _MAX_BYTES = 4 << 20
 
 
-@dataclass(frozen=True)
-class Bundle:
+class Bundle(NamedTuple):
     """Program texts and type data: relative path → text."""
 
     files: dict[str, str]
@@ -42,7 +42,7 @@ class Bundle:
         """The inverse of `pack`. Raises HostError for anything else."""
         try:
             inflater = zlib.decompressobj()
-            text = inflater.decompress(base64.b85decode(packed), _MAX_BYTES)
+            text = inflater.decompress(binascii.a2b_base64(packed), _MAX_BYTES)
             files = json.loads(text)
         except (ValueError, zlib.error) as error:
             raise HostError(
@@ -55,7 +55,7 @@ class Bundle:
 
     def pack(self) -> str:
         """One line of ASCII, some kilobytes."""
-        return base64.b85encode(zlib.compress(json.dumps(self.files).encode(), 9)).decode("ascii")
+        return binascii.b2a_base64(zlib.compress(json.dumps(self.files).encode()), newline=False).decode("ascii")
 
     def program(self, name: str) -> str:
         """The text of a program, its own includes resolved. Raises HostError."""

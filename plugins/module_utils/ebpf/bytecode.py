@@ -14,8 +14,7 @@ from __future__ import annotations
 import json
 import struct
 import sys
-from dataclasses import asdict, dataclass
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from .bundle import Bundle
 from .kernel import MapDefinition
@@ -31,8 +30,7 @@ SOURCES = {
 }
 
 
-@dataclass(frozen=True)
-class Object:
+class Object(NamedTuple):
     """Compiled functions; a map reference in the bytecode is an index into `maps`."""
 
     functions: dict[str, bytes]
@@ -44,7 +42,7 @@ class Object:
             name: [code[at : at + _INSTRUCTION].hex() for at in range(0, len(code), _INSTRUCTION)]
             for name, code in self.functions.items()
         }
-        return {"functions": code, "maps": [asdict(definition) for definition in self.maps]}
+        return {"functions": code, "maps": [definition._asdict() for definition in self.maps]}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Object:
@@ -97,8 +95,23 @@ def for_host(bundle: Bundle, compile_there: bool) -> Bundle:
     serves = all(carried(bundle, source)[0] for source in bundle.files if source.endswith(".c"))
     left = (".c", ".h") if serves and not compile_there else ("bytecode/",)
     return Bundle(
-        {name: text for name, text in bundle.files.items() if not (name.endswith(left) or name.startswith(left))}
+        {
+            name: _short(name, text) if name.endswith(".json") else text
+            for name, text in bundle.files.items()
+            if not (name.endswith(left) or name.startswith(left))
+        }
     )
+
+
+def _short(name: str, text: str) -> str:
+    """The same JSON for a machine to read: no white space, a function's instructions in one line."""
+    try:
+        data = json.loads(text)
+        if name.startswith("bytecode/"):
+            data["functions"] = {function: ["".join(lines)] for function, lines in data["functions"].items()}
+        return json.dumps(data, separators=(",", ":"))
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return text  # the host will say what is wrong with it
 
 
 def _checksum(data: dict[str, Any]) -> str:

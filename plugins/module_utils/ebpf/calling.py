@@ -5,17 +5,15 @@
 
 from __future__ import annotations
 
-import platform
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from . import layout
+from . import kernel, layout
 from .errors import HostError
 
 _WORD = 8
 
 
-@dataclass(frozen=True)
-class Convention:
+class Convention(NamedTuple):
     """An architecture's calling convention, as byte offsets in its struct pt_regs."""
 
     arguments: tuple[int, ...]
@@ -43,7 +41,7 @@ _SYSTEM_CALLS = {
 
 def system_call() -> layout.CallRegisters:
     """The registers of whoever made a system call. Raises HostError on another architecture."""
-    machine = platform.machine()
+    machine = kernel.machine()
     if machine not in _SYSTEM_CALLS:
         raise HostError(f"Where {machine} has a system call's arguments is not known here.")
     arguments, number, mode, bits, wide = _SYSTEM_CALLS[machine]
@@ -57,9 +55,9 @@ def system_call() -> layout.CallRegisters:
 
 def registers() -> layout.ContextLayout:
     """For a kprobe or kretprobe, whose context is the registers. Raises HostError on another architecture."""
-    known = _CONVENTIONS.get(platform.machine())
+    known = _CONVENTIONS.get(kernel.machine())
     if known is None:
-        raise HostError(f"Where {platform.machine()} has a function's arguments is not known here.")
+        raise HostError(f"Where {kernel.machine()} has a function's arguments is not known here.")
     context = layout.ContextLayout(returned=known.returned, stack=known.stack, above=known.return_address)
     context.argument[:] = known.arguments
     return context

@@ -94,7 +94,7 @@ def _headers() -> dict[str, Any]:
 def _tracefs() -> dict[str, Any]:
     path = tracefs.mount_point()
     if path is not None:
-        return _answer(path=str(path))
+        return _answer(path=path)
     reason = "No tracefs is readable at /sys/kernel/tracing."
     held = _held_capabilities()
     if os.geteuid() != 0 and not held["CAP_DAC_READ_SEARCH"]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import json
 import os
 import platform
@@ -22,9 +23,8 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from .bytecode import Object, digest
 from .errors import HostError
@@ -33,6 +33,7 @@ from .kernel import MapDefinition, map_definition
 _LD_IMM64 = 0x18
 _PSEUDO_MAP_FD = 1
 _LOOK_SECONDS = 0.2  # how often a compile sees whether it is still wanted
+_WITHOUT_BCC = 77  # the status of a child whose Python cannot import it
 _SECONDS = 300  # an emulated machine takes a hundred for the largest of our programs; a real one three
 _HEADERS_HINT = "No kernel headers were found; run the playbook nannyapi.diagnostics.setup."
 NO_BCC = "No Python of this host can import BCC, which compiles eBPF programs."
@@ -41,8 +42,7 @@ _ARCHIVE = Path("/sys/kernel/kheaders.tar.xz")
 STAND_IN_HEADERS = Path("/opt/nannyapi/diagnostics/headers")
 
 
-@dataclass(frozen=True)
-class Headers:
+class Headers(NamedTuple):
     """Kernel headers for BCC's prelude. `kind`: named (BCC_KERNEL_SOURCE), kernel, archive, stand-in."""
 
     path: Path
@@ -89,15 +89,12 @@ def record_layouts(text: str) -> str:
 
 def _compiled(request: dict[str, Any], stop: Optional[threading.Event] = None) -> subprocess.CompletedProcess[str]:
     """A child that has compiled what is asked for. Raises HostError."""
-    python, headers = bcc_python(), kernel_headers()
-    if python is None:
-        raise HostError(f"{NO_BCC} {_INSTALL}")
+    headers = kernel_headers()
     # The other interpreter finds this package where it is here (a folder, or Ansible's zip), and nothing else of ours.
     environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[__name__.count(".")]))
     if headers is not None and headers.kind in ("named", "stand-in"):
         environment["BCC_KERNEL_SOURCE"] = str(headers.path)  # the others it finds itself, `source` among them
-    command = [python, "-c", f"import importlib; importlib.import_module({__name__!r}).main()"]
-    child = _run(command, json.dumps(request), environment, stop)
+    child = _child(json.dumps(request), environment, stop)
     if child.returncode == 0:
         return child
     lines = [line.strip() for line in child.stderr.splitlines() if line.strip()]
@@ -105,6 +102,17 @@ def _compiled(request: dict[str, Any], stop: Optional[threading.Event] = None) -
     said = " ".join([line for line in lines if "error:" in line] if request.get("flags") else lines)
     hint = "" if headers is not None else f" {_HEADERS_HINT}"
     raise HostError(f"BCC could not compile an eBPF program: {said[:600] or f'status {child.returncode}'}{hint}")
+
+
+def _child(said: str, environment: dict[str, str], stop: Optional[threading.Event]) -> subprocess.CompletedProcess[str]:
+    """The child of the first Python that can import BCC: to ask that of each before takes as long as the import."""
+    for python in _pythons():
+        command = [python, "-c", f"import importlib; importlib.import_module({__name__!r}).main()"]
+        with contextlib.suppress(FileNotFoundError, PermissionError):  # there is no such interpreter
+            child = _run(command, said, environment, stop)
+            if child.returncode != _WITHOUT_BCC:
+                return child
+    raise HostError(f"{NO_BCC} {_INSTALL}")
 
 
 def _run(
@@ -138,6 +146,10 @@ def main() -> None:
     with contextlib.suppress(OSError):
         # On a host that is short of memory this is what has to go, not what the host is there for.
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    try:
+        import bcc  # noqa: F401 - here it is seen whether it can be
+    except Exception as error:
+        raise SystemExit(_WITHOUT_BCC) from error
     answer = os.dup(1)
     os.dup2(2, 1)  # whatever LLVM prints is a message, not the answer
     request = json.load(sys.stdin)
@@ -187,34 +199,35 @@ def key(text: str) -> dict[str, str]:
 
 def _pythons() -> list[str]:
     """The interpreters that may have BCC: this one, and the system's, for which distributions build it."""
-    return list(dict.fromkeys([sys.executable, "/usr/bin/python3"]))
-
-
-def bcc_version() -> Optional[str]:
-    """The version of BCC on this host, or None. Asked in a child, for importing it maps all of LLVM."""
-    return _found()[1]
+    system = "/usr/bin/python3"
+    same = os.path.realpath(sys.executable) == os.path.realpath(system) and sys.prefix == sys.base_prefix
+    return [sys.executable] if same else [sys.executable, system]
 
 
 @functools.lru_cache(maxsize=1)
 def _packaged_version() -> str:
     """The version of BCC by its files, found without importing it, which maps all of LLVM; empty where it is not."""
-    told = "import importlib.util as u; found = u.find_spec('bcc'); print(found.origin if found else '')"
     for python in _pythons():
         with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
-            found = subprocess.run([python, "-c", told], capture_output=True, text=True, check=False, timeout=_SECONDS)
-            version = Path(found.stdout.strip()).with_name("version.py")
+            version = Path(_place(python)).with_name("version.py")
             if version.is_file():
                 return version.read_text(encoding="utf-8", errors="replace").strip()
     return ""
 
 
-def bcc_python() -> Optional[str]:
-    """The interpreter that can import BCC, or None."""
-    return _found()[0]
+def _place(python: str) -> str:
+    """Where an interpreter has BCC, as a path of its first file; empty where it has none."""
+    if python == sys.executable:
+        found = importlib.util.find_spec("bcc")
+        return (found.origin or "") if found else ""
+    told = "import importlib.util as u; found = u.find_spec('bcc'); print(found.origin if found else '')"
+    ran = subprocess.run([python, "-c", told], capture_output=True, text=True, check=False, timeout=_SECONDS)
+    return ran.stdout.strip()
 
 
 @functools.lru_cache(maxsize=1)
-def _found() -> tuple[Optional[str], Optional[str]]:
+def bcc_version() -> Optional[str]:
+    """The version of BCC on this host, or None. Asked in a child, for importing it maps all of LLVM."""
     for python in _pythons():
         command = [python, "-c", "import bcc; print(bcc.__version__)"]
         try:
@@ -222,8 +235,8 @@ def _found() -> tuple[Optional[str], Optional[str]]:
         except OSError:
             continue  # there is no such interpreter
         if answer.returncode == 0:
-            return python, answer.stdout.strip()
-    return None, None
+            return answer.stdout.strip()
+    return None
 
 
 def _relocatable(code: bytes, maps: list[MapDefinition]) -> bytes:

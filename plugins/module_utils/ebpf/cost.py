@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from typing import Any, Callable, Optional
 
 from . import layout, sampling
@@ -41,17 +40,17 @@ def default_limit() -> float:
     return min(0.1 * (os.cpu_count() or 1), 4.0)
 
 
-@dataclass
 class _Probe:
     """One request's programs. Seconds of the monotonic clock; `looks`: when, and nanoseconds run until then."""
 
-    objects: list[LoadedObject]
-    began: float
-    looks: deque[tuple[float, int]] = field(default_factory=deque)
-    thinned: Optional[float] = None
-    detached: Optional[float] = None
-    read: bool = False  # its result was made: it is closed soon
-    reasons: list[str] = field(default_factory=list)
+    def __init__(self, objects: list[LoadedObject], began: float) -> None:
+        self.objects = objects
+        self.began = began
+        self.looks: deque[tuple[float, int]] = deque()
+        self.thinned: Optional[float] = None
+        self.detached: Optional[float] = None
+        self.read = False  # its result was made: it is closed soon
+        self.reasons: list[str] = []
 
     def share(self) -> float:
         """Of one CPU, over the looks."""

@@ -140,6 +140,10 @@ class FunctionProbe:
                 setattr(plan.path, name, offset)
         return plan
 
+    @staticmethod
+    def prepare_result() -> None:
+        """Nothing: what reads a result of a function is what plans its trace."""
+
     def result(self, epoch_offset: int, max_events: int) -> dict[str, Any]:
         """What was counted and captured, as the protocol's keys and ours; to be called after detaching."""
         if self._loaded is None:

@@ -66,9 +66,8 @@ class FunctionTargets:
         return replace(found, note=f"{found.note} {told}" if found.note else told)
 
     def _as_tracepoint(self, request: ProgramRequest, target: str) -> Target:
-        return replace(
-            self._targets.resolve(replace(request, type="tracepoint", target=target)),
-            note=f"{target} is a tracepoint, so it was traced as one and not as a {request.type}.",
+        return self._targets.resolve_event(request._replace(type="tracepoint", target=target))._replace(
+            note=f"{target} is a tracepoint, so it was traced as one and not as a {request.type}."
         )
 
     def stand_in(self, request: ProgramRequest, reason: str) -> SyscallTarget | TracepointTarget | None:
@@ -82,14 +81,14 @@ class FunctionTargets:
             return None
         targets = [self._resolve_event(request, event) for event in found.events]
         calls = tuple(call for target in targets if isinstance(target, SyscallTarget) for call in target.syscalls)
-        target = replace(targets[0], syscalls=calls) if isinstance(targets[0], SyscallTarget) else targets[0]
+        target = targets[0]._replace(syscalls=calls) if isinstance(targets[0], SyscallTarget) else targets[0]
         stands = "stands in" if len(found.events) == 1 else "stand in"
         told = [f"{request.type} {asked}: {reason}; {found} {stands}."]
         if found.differs:
             told.append(f"{found.differs[0].upper()}{found.differs[1:]}.")
         if request.type == "kretprobe" and isinstance(target, TracepointTarget):
             told.append("It has no duration, and no returned value but what its record says.")
-        return replace(target, note=" ".join(told))
+        return target._replace(note=" ".join(told))
 
     def _resolve_event(self, request: ProgramRequest, event: str) -> SyscallTarget | TracepointTarget:
         category, _slash, name = event.partition("/")

@@ -16,15 +16,12 @@ import errno
 import fcntl
 import functools
 import os
-import platform
 import re
 import resource
 import struct
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from . import borrowing
 from .errors import HostError
@@ -44,7 +41,7 @@ MAP_ARRAY = 2
 _PER_CPU_MAPS = frozenset((5, 6, 10))  # per-CPU hash, per-CPU array, per-CPU LRU hash
 
 _PERF_TYPE_TRACEPOINT = 2
-_KPROBES = Path("/sys/bus/event_source/devices/kprobe")
+_KPROBES = "/sys/bus/event_source/devices/kprobe"
 _PERF_ATTR_BYTES = 112  # PERF_ATTR_SIZE_VER5, known to every kernel from 4.1
 _PERF_FLAG_FD_CLOEXEC = 8
 _PERF_IOC_SET_BPF = 0x40042408
@@ -57,8 +54,7 @@ _LOG_BYTES = 1 << 20
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-@dataclass(frozen=True)
-class MapDefinition:
+class MapDefinition(NamedTuple):
     """A map as bpf(2) wants it; sizes in bytes."""
 
     name: str
@@ -69,13 +65,17 @@ class MapDefinition:
     flags: int
 
 
+def machine() -> str:
+    """The architecture, as `uname -m` has it."""
+    return os.uname().machine
+
+
 def _numbers() -> tuple[int, int, int]:
-    machine = platform.machine()
-    if machine not in _NUMBERS:
+    if machine() not in _NUMBERS:
         raise HostError(
-            f"This collection loads eBPF programs on {' and '.join(sorted(_NUMBERS))}; this host is {machine}."
+            f"This collection loads eBPF programs on {' and '.join(sorted(_NUMBERS))}; this host is {machine()}."
         )
-    return _NUMBERS[machine]
+    return _NUMBERS[machine()]
 
 
 def _bpf(command: int, attributes: bytes, size: int = 128) -> int:
@@ -161,7 +161,7 @@ def map_definition(fd: int) -> MapDefinition:
 @functools.lru_cache(maxsize=1)
 def release() -> tuple[int, int]:
     """The running kernel's version, such as (6, 1); (0, 0) where it has a name of another form."""
-    found = re.match(r"(\d+)\.(\d+)", platform.release())
+    found = re.match(r"(\d+)\.(\d+)", os.uname().release)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
@@ -262,14 +262,19 @@ def open_kprobe(function: str, at_return: bool, program: int) -> int:
 def kprobe_event(function: str, at_return: bool) -> int:
     """A perf event of a function's entry or return. Raises OSError."""
     try:
-        kind = int((_KPROBES / "type").read_text(encoding="ascii"))
-        bit = int((_KPROBES / "format" / "retprobe").read_text(encoding="ascii").rpartition(":")[2])
+        kind = int(_text(f"{_KPROBES}/type"))
+        bit = int(_text(f"{_KPROBES}/format/retprobe").rpartition(":")[2])
     except ValueError as error:
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP)) from error
     name = ctypes.create_string_buffer(function.encode())
     config = 1 << bit if at_return else 0
     attributes = struct.pack("<IIQQ", kind, _PERF_ATTR_BYTES, config, 1).ljust(56, b"\0")
     return _open_event(attributes + struct.pack("<QQ", _address(name), 0))
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read()
 
 
 def _open_event(attributes: bytes) -> int:
@@ -308,8 +313,7 @@ def possible_cpus() -> tuple[int, ...]:
     Ids may have gaps; the values have none (Documentation/admin-guide/cputopology.rst: `possible`).
     """
     try:
-        with open("/sys/devices/system/cpu/possible", encoding="ascii") as file:
-            return parse_cpus(file.read())
+        return parse_cpus(_text("/sys/devices/system/cpu/possible"))
     except (OSError, ValueError) as error:
         raise HostError(f"The list of CPUs at /sys/devices/system/cpu/possible could not be read: {error}.") from error
 

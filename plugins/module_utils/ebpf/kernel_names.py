@@ -9,18 +9,17 @@ The names are those of the kernel's own enumerations where it has them, else tho
 
 from __future__ import annotations
 
-import platform
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
+
+from .kernel import machine
 
 if TYPE_CHECKING:
     from .type_source import TypeSource
 
 
-@dataclass(frozen=True)
-class Names:
+class Names(NamedTuple):
     """The names of a number's values, and of the bits that are left."""
 
     values: Mapping[int, str]
@@ -57,7 +56,7 @@ def from_enumeration(values: Mapping[int, str]) -> Names:
 
 def from_data(data: Mapping[str, Any], source: TypeSource) -> Names:
     """The names that an entry of data describes, taken from this kernel as far as it has them. Raises HostError."""
-    entry = {**data, **data.get("architectures", {}).get(platform.machine(), {})}
+    entry = {**data, **data.get("architectures", {}).get(machine(), {})}
     strip, lower = entry.get("strip", ""), entry.get("lower", False)
 
     def shown(name: str) -> str:

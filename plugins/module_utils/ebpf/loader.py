@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Callable, Optional
 
 from . import kernel
@@ -40,7 +39,7 @@ class LoadedObject:
                     self.maps[definition.name] = shared[definition.name]
                     continue
                 entries = sizes.get(definition.name, definition.max_entries)
-                self.maps[definition.name] = Map(replace(definition, max_entries=entries))
+                self.maps[definition.name] = Map(definition._replace(max_entries=entries))
                 self._owned.append(self.maps[definition.name])
         except BaseException:
             self.close()

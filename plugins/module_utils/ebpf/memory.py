@@ -9,8 +9,6 @@ All of it is taken when a map is made, and given back when the trace ends.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import replace
-from pathlib import Path
 from typing import Optional
 
 from .bytecode import Object
@@ -41,8 +39,8 @@ def _rounded(size: int) -> int:
 def default_budget() -> int:
     """A sixteenth of the host's memory, in bytes, but 64 MiB at least and 512 MiB at most."""
     try:
-        first = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()[0]
-        total = int(first.split()[1]) * 1024
+        with open("/proc/meminfo", encoding="ascii") as file:
+            total = int(file.readline().split()[1]) * 1024
     except (OSError, ValueError, IndexError):
         return _LEAST
     return max(_LEAST, min(_MOST, total // 16))
@@ -60,7 +58,7 @@ class MapBudget:
         """Sets apart what an object's maps will take, but the shared ones. Raises HostError where it is too much."""
         cpus = len(possible_cpus())
         needed = sum(
-            map_bytes(replace(one, max_entries=sizes.get(one.name, one.max_entries)), cpus)
+            map_bytes(one._replace(max_entries=sizes.get(one.name, one.max_entries)), cpus)
             for one in compiled.maps
             if one.name not in shared
         )

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Optional, Union
+from typing import NamedTuple, Optional, Union
 
 from .c_expression import EVERY_BIT, Unresolved, evaluate
 from .kernel_names import Names
@@ -28,13 +27,12 @@ _STRING = re.compile(r'\s*"((?:[^"\\]|\\.)*)"')
 _CLOSING = {"(": ")", "{": "}", "[": "]"}
 
 
-@dataclass
-class FieldNames:
+class FieldNames(NamedTuple):
     """The names of what is in a field's bits of `mask`, and of single bits that add a sign to it."""
 
     names: Names
     mask: int
-    signs: dict[int, str] = field(default_factory=dict)
+    signs: dict[int, str]
 
     def show(self, value: int) -> Union[str, int]:
         """`value` is unsigned. A name, names joined by `|` with the rest in hex, or the value where it has none."""
@@ -50,8 +48,7 @@ class FieldNames:
         return shown + signs + (f"|{rest:#x}" if rest else "")
 
 
-@dataclass(frozen=True)
-class PrintFormat:
+class PrintFormat(NamedTuple):
     """By field: names of its values or flags, and how it is printed (`d`, `x`, `pS`, `pI4`)."""
 
     names: dict[str, FieldNames]
@@ -109,7 +106,7 @@ def _namings(text: str, bits: Mapping[str, int], constants: Mapping[str, int]) -
                 values.setdefault(0, otherwise[1])
             names = Names(values, tuple((value, name) for value, name in pairs if value))
         if pairs:
-            yield found[0], FieldNames(names, found[1] & every)
+            yield found[0], FieldNames(names, found[1] & every, {})
 
 
 def _pairs(parts: list[str], constants: Mapping[str, int]) -> Iterator[tuple[int, str]]:

@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Optional
+from typing import TYPE_CHECKING, NamedTuple, Optional
 
-from . import decode, layout
-from .records import Records
+from . import layout
+from .record_fields import RecordFields
 from .tracefs import Field
 
+if TYPE_CHECKING:
+    from .records import Records
 
-@dataclass(frozen=True)
-class RecordKey:
+
+class RecordKey(NamedTuple):
     """The bytes of a record that tell what the event is about: fields within a window of it, and one string."""
 
     names: tuple[str, ...]  # what is shown of it
@@ -68,6 +69,8 @@ class RecordKey:
 
     def show(self, key: bytes, records: Records, code: Mapping[int, str]) -> str:
         """What was counted, in a few words: numbers with their names."""
+        from . import decode  # of which a plan needs nothing
+
         located = {}
         if self.text is not None and self.text.is_location:
             located[self.text.name] = decode.string(key[self._text_at :], self._text_bytes)
@@ -81,7 +84,7 @@ class RecordKey:
         return " ".join(word for word in words if word) or "(none)"
 
 
-def find_key(records: Records) -> Optional[RecordKey]:
+def find_key(records: RecordFields) -> Optional[RecordKey]:
     """The key of a tracepoint's events, or None where nothing is known that tells them apart."""
     for names in records.keys:
         key = RecordKey((), (), None)

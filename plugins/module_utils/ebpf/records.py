@@ -9,7 +9,6 @@ the data of functions and system calls: `source`, `destination`, `device`, `oper
 
 from __future__ import annotations
 
-import fnmatch
 import ipaddress
 import os
 import sys
@@ -19,55 +18,26 @@ from typing import Any, Optional
 from . import decode, shown_values
 from .bundle import Bundle
 from .print_format import PrintFormat, parse_print_format
+from .record_fields import ENDPOINTS, SOCKET_ADDRESS, RecordFields
 from .tracefs import Field, Format
 
-SOURCE = "tracepoints.json"
 _BLOCK_DEVICES = "/sys/dev/block"  # links by number
 _CODE = ("pS", "ps", "pB", "pF", "pf")  # conversions of addresses of code
-_SOCKET_ADDRESS = 28  # bytes of a struct sockaddr_in6, as the tcp and udp tracepoints keep either kind
 _SIX = ("AF_INET6", 10)
 _SHOWN_ITEMS = 16  # of an array of numbers
-# What is derived of a record's fields: the fields it takes, the first ones always.
-_ENDPOINTS = {"source": ("saddr", "sport"), "destination": ("daddr", "dport")}
 
 
-class Records:
+class Records(RecordFields):
     """Shows the records of one tracepoint."""
 
     def __init__(self, form: Format, bundle: Bundle) -> None:
-        known = bundle.data(SOURCE)
-        self.form = form
-        self._target = f"{form.category}/{form.event}"
-        self._operations: Mapping[str, str] = known["operations"]
+        super().__init__(form, bundle)
+        self._operations: Mapping[str, str] = self.known["operations"]
         self._as = {
-            name: rule["as"] for rule in reversed(known["shown"]) if self._is_of(rule) for name in rule["fields"]
+            name: rule["as"] for rule in reversed(self.known["shown"]) if self.is_of(rule) for name in rule["fields"]
         }
-        self._printed = _printed(form, known["constants"], bundle.data("kernel_types.json")["names"])
+        self._printed = _printed(form, self.known["constants"], bundle.data("kernel_types.json")["names"])
         self._devices: dict[int, Optional[str]] = {}
-        self._device = next((field for field in form.fields if field.type == "dev_t"), None)
-        self.keys: list[list[str]] = [rule["key"] for rule in known["keys"] if self._is_of(rule)]
-
-    def _is_of(self, rule: Mapping[str, Any]) -> bool:
-        # Most patterns begin otherwise, and making a regular expression of each takes a while.
-        return any(
-            self._target.startswith(pattern.partition("*")[0]) and fnmatch.fnmatchcase(self._target, pattern)
-            for pattern in rule["match"]
-        )
-
-    def fields_of(self, name: str) -> list[Field]:
-        """The fields that something shown is made of, in no order; none where the record does not have it."""
-        fields = {field.name: field for field in self.form.fields}
-        if name in fields:
-            return [fields[name]]
-        if name in _ENDPOINTS:
-            address, port = _ENDPOINTS[name]
-            if address in fields and fields[address].size == _SOCKET_ADDRESS:
-                return [fields[address]]
-            if address in fields and port in fields:
-                return [fields[one] for one in (address, port, f"{address}_v6", "family") if one in fields]
-        if name == "device" and self._device is not None:
-            return [self._device]
-        return [fields["rwbs"]] if name == "operation" and "rwbs" in fields else []
 
     def addresses(self, raw: bytes) -> Iterator[int]:
         """The addresses of code in a record."""
@@ -97,12 +67,12 @@ class Records:
         return data
 
     def _derived(self, data: Mapping[str, Any], raw: bytes) -> Iterator[tuple[str, Any]]:
-        for name in _ENDPOINTS:
+        for name in ENDPOINTS:
             endpoint = self._endpoint(name, data)
             if endpoint:
                 yield name, endpoint
-        if self._device is not None and self._device.offset + self._device.size <= len(raw):
-            device = self._device_name(_number(self._device, raw))
+        if self.device is not None and self.device.offset + self.device.size <= len(raw):
+            device = self._device_name(_number(self.device, raw))
             if device:
                 yield "device", device
         if isinstance(data.get("rwbs"), str):
@@ -111,7 +81,7 @@ class Records:
                 yield "operation", operation
 
     def _endpoint(self, name: str, data: Mapping[str, Any]) -> Optional[str]:
-        address, port = _ENDPOINTS[name]
+        address, port = ENDPOINTS[name]
         fields = self.fields_of(name)
         if not fields:
             return None
@@ -193,7 +163,7 @@ def _array(field: Field, raw: bytes, printed: str) -> Any:
     is_address = "addr" in field.name or printed.startswith(("pI", "pi"))
     if is_address and field.size in (4, 16):
         return str(ipaddress.ip_address(raw))
-    if is_address and field.size == _SOCKET_ADDRESS:
+    if is_address and field.size == SOCKET_ADDRESS:
         return decode.socket_address(raw)["address"]
     if printed.startswith("pM") and len(raw) == 6:
         return raw.hex(":")

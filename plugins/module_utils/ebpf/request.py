@@ -10,9 +10,7 @@ model can act on.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 from .errors import RequestError
 
@@ -21,13 +19,12 @@ FILTERS = ("pid", "children", "comm", "uid", "cgroup", "unit", "container", "err
 MIN_SECONDS, MAX_SECONDS = 1, 300
 _MAX_MICROSECONDS = MAX_SECONDS * 1e6
 _COMM_BYTES = 15  # TASK_COMM_LEN without its terminator
-_DIGITS = re.compile(r"[0-9]{1,20}")
-_UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")  # systemd.unit(5)
-_CONTAINER = re.compile(r"[0-9a-f]{12,64}")
+_DIGITS = r"[0-9]{1,20}"
+_UNIT = r"[A-Za-z0-9:_.\\@-]{1,255}"  # systemd.unit(5)
+_CONTAINER = r"[0-9a-f]{12,64}"
 
 
-@dataclass(frozen=True)
-class Filters:
+class Filters(NamedTuple):
     """What an event must match; None where anything does. `comm` may end in `*`.
 
     `children`: those of `pid` too. `cgroup`: a path, or an id. `unit`, `container`: stand for their cgroups.
@@ -50,11 +47,10 @@ class Filters:
 
     def to_json(self) -> dict[str, Any]:
         """The filters that are set."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+        return {name: value for name, value in self._asdict().items() if value is not None}
 
 
-@dataclass(frozen=True)
-class ProgramRequest:
+class ProgramRequest(NamedTuple):
     """One program to run: seconds for `duration`."""
 
     name: str
@@ -191,13 +187,13 @@ def _cgroup(value: Any) -> Optional[Union[str, int]]:
             f'The filter cgroup is a path such as "/system.slice/nginx.service", or an id, not {value!r:.40}.'
         )
     text = str(value).strip()
-    return int(text) if _DIGITS.fullmatch(text) else text
+    return int(text) if re.fullmatch(_DIGITS, text) else text
 
 
 def _unit(value: Any) -> Optional[str]:
     if value is None:
         return None
-    if not isinstance(value, str) or not _UNIT.fullmatch(value.strip()):
+    if not isinstance(value, str) or not re.fullmatch(_UNIT, value.strip()):
         raise RequestError(f'The filter unit is the name of a systemd unit such as "nginx.service", not {value!r:.80}.')
     return value.strip()
 
@@ -206,7 +202,7 @@ def _container(value: Any) -> Optional[str]:
     if value is None:
         return None
     identifier = str(value).strip().rpartition("://")[2].lower()  # Kubernetes writes containerd://<id>
-    if not isinstance(value, str) or not _CONTAINER.fullmatch(identifier):
+    if not isinstance(value, str) or not re.fullmatch(_CONTAINER, identifier):
         raise RequestError(
             "The filter container is a container's id, or at least its first 12 hex digits, as docker ps, podman ps or"
             f" crictl ps show it, not {value!r:.80}. A name is known only to the container engine, which is not asked."
@@ -219,7 +215,8 @@ def _pid(value: Any) -> Optional[int]:
     if pid is None:
         return None
     try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            status = file.read()
     except OSError:
         raise RequestError(
             f"No process has the pid {pid} now, so a filter on it would only ever count nothing. List the processes"

@@ -13,8 +13,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import layout
 from .errors import HostError
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     from .cgroups import Cgroup
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(NamedTuple):
     """What the filters of one request mean on this host now. `roots`: pids whose children are meant too."""
 
     roots: tuple[int, ...]

@@ -17,15 +17,13 @@ import stat
 import struct
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, NamedTuple, Optional, Union
 
 from . import decode
 from .kernel_names import Names
 
 
-@dataclass(frozen=True)
-class Unreadable:
+class Unreadable(NamedTuple):
     """A blob that the kernel could not read."""
 
     errno: int
@@ -39,8 +37,7 @@ Raw = Union[int, str, bytes, Unreadable, None]  # text where a number was named 
 Roles = Mapping[str, Raw]
 
 
-@dataclass(frozen=True)
-class Show:
+class Show(NamedTuple):
     """A way of showing: None where there is nothing to show."""
 
     function: Callable[[Roles], Any]

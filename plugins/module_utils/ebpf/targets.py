@@ -6,36 +6,40 @@
 from __future__ import annotations
 
 import fnmatch
-import platform
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Optional, Union
+from typing import TYPE_CHECKING, NamedTuple, Optional, Union
 
 from . import tracefs
 from .bundle import Bundle
 from .errors import HostError, RequestError
-from .kernel_files import KernelFiles
+from .kernel import machine
 from .request import ProgramRequest
-from .tracefs import Format
+from .tracefs import Field, Format
 
 if TYPE_CHECKING:
     from .function_targets import FunctionTargets
     from .functions import FunctionTarget
+    from .kernel_files import KernelFiles
 
 LISTED = 5  # names that are told where one is not there
 _ENTER, _EXIT = "sys_enter_", "sys_exit_"
 
 
-@dataclass(frozen=True)
-class Syscall:
+class Syscall(NamedTuple):
     """A system call of this kernel: its number, and what its tracepoint says of its arguments."""
 
     name: str
     number: int
     format: Optional[Format]  # None where the kernel describes it not
 
+    @property
+    def arguments(self) -> list[Field]:
+        """The fields of its tracepoint that are its arguments, in order."""
+        if self.format is None:
+            return []
+        return [field for field in self.format.fields if field.name not in ("__syscall_nr", "nr")]
 
-@dataclass(frozen=True)
-class SyscallTarget:
+
+class SyscallTarget(NamedTuple):
     """System calls, at entry or at exit. `every`: all there are, also those that the kernel does not describe."""
 
     event: str
@@ -45,8 +49,7 @@ class SyscallTarget:
     note: Optional[str] = None  # why it differs from what was asked
 
 
-@dataclass(frozen=True)
-class TracepointTarget:
+class TracepointTarget(NamedTuple):
     """Any other tracepoint."""
 
     event: str
@@ -67,15 +70,19 @@ class Targets:
         self._syscalls = bundle.data("syscalls.json")
         self._functions: Optional[FunctionTargets] = None
         numbers = bundle.data("syscall_numbers.json")
-        if platform.machine() not in numbers:
-            raise HostError(f"The system calls of {platform.machine()} are not known; known: {', '.join(numbers)}.")
-        self.numbers: dict[str, int] = numbers[platform.machine()]
+        if machine() not in numbers:
+            raise HostError(f"The system calls of {machine()} are not known; known: {', '.join(numbers)}.")
+        self.numbers: dict[str, int] = numbers[machine()]
         self._events: Optional[list[str]] = None
 
     def resolve(self, request: ProgramRequest) -> Target:
         """What a request attaches to. Raises RequestError with what would work instead, or HostError."""
         if request.type != "tracepoint":
             return self.functions().resolve(request)
+        return self.resolve_event(request)
+
+    def resolve_event(self, request: ProgramRequest) -> SyscallTarget | TracepointTarget:
+        """What a request for a tracepoint attaches to. Raises as `resolve`."""
         category, _slash, event = request.target.partition("/")
         if category == "raw_syscalls" and event in ("sys_enter", "sys_exit"):
             return self.all_syscalls(event, event == "sys_exit")

@@ -8,14 +8,14 @@ Format of the `format` files: Documentation/trace/events.rst.
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Optional
+import stat
+from typing import NamedTuple, Optional
 
 from .errors import HostError
 
-_MOUNTS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+_MOUNTS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 _FIELD = re.compile(
     r"^\s*field:(?P<declaration>[^;]+);\s*offset:(?P<offset>\d{1,5});\s*size:(?P<size>\d{1,5});\s*signed:(?P<signed>[01]);",
     re.MULTILINE,
@@ -24,8 +24,7 @@ _DECLARATION = re.compile(r"^(?P<type>.*?)\s*\b(?P<name>\w+)\s*(?P<array>\[[^\]]
 _TEXT = re.compile(r"(?:__(?:data|rel)_loc )?(?:const )?char ?\[[^\]]*\]")
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """A field of a tracepoint's record; offset and size in bytes."""
 
     name: str
@@ -55,8 +54,7 @@ class Field:
         return _TEXT.fullmatch(self.type) is not None
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """What the kernel says of a tracepoint."""
 
     category: str
@@ -71,18 +69,18 @@ class Format:
         return max((field.offset + field.size for field in self.fields), default=8)
 
 
-def mount_point() -> Optional[Path]:
+def mount_point() -> Optional[str]:
     """Where tracefs is mounted, or None."""
     for path in _MOUNTS:
         try:
-            if (path / "events").is_dir():
+            if stat.S_ISDIR(os.stat(f"{path}/events").st_mode):
                 return path
         except OSError:
             continue  # not ours to read: capability says why
     return None
 
 
-def tracefs() -> Path:
+def tracefs() -> str:
     """Where tracefs is mounted. Raises HostError with what to do."""
     path = mount_point()
     if path is None:
@@ -95,18 +93,23 @@ def tracefs() -> Path:
 
 def events() -> list[str]:
     """All tracepoints of the running kernel as `category/event`, sorted. Raises HostError."""
-    path = tracefs() / "available_events"
+    path = f"{tracefs()}/available_events"
     try:
-        listed = path.read_text(encoding="ascii", errors="replace").split()
+        listed = _text(path).split()
     except OSError as error:
         raise HostError(f"The list of tracepoints at {path} could not be read: {error.strerror}.") from error
     return sorted(name.replace(":", "/", 1) for name in listed)
 
 
+def _text(path: str) -> str:
+    with open(path, encoding="ascii", errors="replace") as file:
+        return file.read()
+
+
 def read_format(category: str, event: str) -> Optional[Format]:
     """The format of a tracepoint, or None where the kernel has none of that name. Raises HostError."""
     try:
-        text = (tracefs() / "events" / category / event / "format").read_text(encoding="ascii", errors="replace")
+        text = _text(f"{tracefs()}/events/{category}/{event}/format")
     except FileNotFoundError:
         return None
     except OSError as error:

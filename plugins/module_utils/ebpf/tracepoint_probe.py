@@ -5,24 +5,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
-from . import calls, decode, kernel, layout, sampling
+from . import kernel, layout, sampling
 from .bundle import Bundle
-from .code_addresses import name_addresses
 from .errors import HostError
-from .kernel import Map
-from .kernel_files import KernelFiles
 from .loader import Load, LoadedObject
+from .record_fields import RecordFields
 from .record_key import find_key
-from .records import Records, located_bytes
 from .request import ProgramRequest
 from .targets import TracepointTarget
 
+if TYPE_CHECKING:
+    from .records import Records
+
 CAPTURE_SOURCE, COUNTER_SOURCE = "tracepoint.c", "raw_counter.c"
-# Categories whose events fire in interrupts: the current process there is whoever was interrupted.
-_INTERRUPTS = frozenset(("irq", "irq_vectors", "ipi", "timer", "napi", "net", "softirq"))
 
 
 class TracepointProbe:
@@ -30,8 +27,9 @@ class TracepointProbe:
 
     def __init__(self, request: ProgramRequest, target: TracepointTarget, bundle: Bundle) -> None:
         self._target = target
-        self._records = Records(target.format, bundle)
-        self._key = find_key(self._records)
+        self._bundle = bundle
+        self._shown_by: Optional[Records] = None
+        self._key = find_key(RecordFields(target.format, bundle))
         self._head = sampling.plan_head(request)
         self._counter: Optional[LoadedObject] = None
         self._capture: Optional[LoadedObject] = None
@@ -82,88 +80,22 @@ class TracepointProbe:
         """What was counted and captured, as the protocol's keys and ours; to be called after detaching."""
         if self._capture is None:
             raise HostError("The probe was read before it was attached.")
-        counting = self._counter or self._capture
-        events = sampling.read_sample(self._capture.maps, self._head, layout.TracepointEvent.from_buffer_copy)
-        # Nothing in a record makes it worth more than another: which are carried is chosen before any is decoded.
-        carried = sampling.spread(
-            [{"timestamp": event.timestamp, "data": {}, "raw": event} for event in events], max_events
+        from .tracepoint_result import TracepointResult  # nothing of it is needed before something was traced
+
+        read = TracepointResult(
+            self._target, self._records(), self._key, self._located, self._head, self._capture, self._counter
         )
-        code = self._code(bytes(event["raw"].record) for event in carried)
-        count = sampling.total(counting.maps, layout.TOTAL_EVENTS)
-        missed = (self._counter.missed() if self._counter else None) or 0
-        listed = sampling.processes(counting.maps)
-        result = {
-            "event_count": count,
-            "events": [self._event(event["raw"], epoch_offset, code) for event in carried],
-            "exact": self._counter is not None and missed == 0,
-            "missed": missed,
-            "own_events": sampling.total(counting.maps, layout.TOTAL_OWN),
-            "events_not_carried": max(0, count - len(carried)),
-            "by_process": [_without_errors(entry) for entry in listed[: calls.LISTED]],
-            "by_process_other": sampling.total(counting.maps, layout.TOTAL_OTHER_PROCESS)
-            + sum(entry["count"] for entry in listed[calls.LISTED :]),
-        }
-        notes = self._notes()
-        if self._key is not None:
-            result.update(self._keys(self._capture.maps, count))
-            notes += self._skipped(self._capture.maps, count)
-        return {**result, "notes": notes}
+        return read.read(epoch_offset, max_events)
 
-    def _code(self, records: Iterable[bytes]) -> dict[int, str]:
-        """The names of the addresses of code in some records."""
-        return name_addresses(KernelFiles(), {address for raw in records for address in self._records.addresses(raw)})
+    def prepare_result(self) -> None:
+        """Makes ready what `result` takes, while nothing else is to be done."""
+        from . import tracepoint_result  # noqa: F401 - as in `result`
 
-    def _keys(self, maps: dict[str, Map], count: int) -> dict[str, Any]:
-        key = self._key
-        if key is None:
-            return {}
-        code = self._code(key.record(raw) for raw in maps["by_key"])
-        return calls.keys(maps["by_key"], lambda raw: key.show(raw, self._records, code), count)
+        self._records()
 
-    def _skipped(self, maps: dict[str, Map], count: int) -> list[str]:
-        """Why events that were counted are in none of the keys, where it is not for want of room."""
-        skipped = count - sampling.total(maps, layout.TOTAL_CAPTURED)
-        if skipped <= 0 or sampling.is_thinned(maps):
-            return []
-        return [
-            f"{skipped} of the events are in by_key_other and not in the sample: the program that reads them is"
-            " attached after the one that counts and detached before it, and the kernel skips it while another one"
-            " runs on the same CPU."
-        ]
+    def _records(self) -> Records:
+        """Shows the records; made once."""
+        from .records import Records
 
-    def _event(self, event: layout.TracepointEvent, epoch_offset: int, code: dict[int, str]) -> dict[str, Any]:
-        data = self._records.data(bytes(event.record), self._pointed_at(event), code)
-        return sampling.shown_event(event, event.timestamp + epoch_offset, self._target.event, data)
-
-    def _pointed_at(self, event: layout.TracepointEvent) -> dict[str, Any]:
-        located: dict[str, Any] = {}
-        for index, field in enumerate(self._located[: layout.BLOBS]):
-            length = event.length[index]
-            raw = bytes(event.blob[index])[: max(0, length)]
-            if length < 0:
-                located[field.name] = f"(unreadable: {decode.error_name(-length)})"
-            elif field.is_text:
-                located[field.name] = decode.string(raw, layout.BLOB_BYTES)
-            else:
-                located[field.name] = located_bytes(field.type, raw, length)
-        return located
-
-    def _notes(self) -> list[str]:
-        notes = [self._target.note] if self._target.note else []
-        if self._target.format.category in _INTERRUPTS:
-            notes.append("This event fires in interrupts too: the process named is whoever was interrupted then.")
-        if self._counter is None:
-            notes.append(
-                "This event has no raw tracepoint, so it was counted by a program that the kernel skips while another"
-                " one runs on the same CPU: the count may be too low."
-            )
-        if self._target.format.record_size > layout.RECORD_BYTES:
-            notes.append(f"Fields beyond the record's first {layout.RECORD_BYTES} bytes are not shown.")
-        left_out = [field.name for field in self._located[layout.BLOBS :]]
-        if left_out:
-            notes.append(f"These fields are not carried: {', '.join(left_out)}.")
-        return notes
-
-
-def _without_errors(entry: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in entry.items() if name != "errors"}
+        self._shown_by = self._shown_by or Records(self._target.format, self._bundle)
+        return self._shown_by

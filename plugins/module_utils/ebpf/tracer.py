@@ -15,8 +15,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Union
 
 from . import kernel, layout, sampling, trees
 from .bundle import Bundle
@@ -30,7 +29,6 @@ from .programs import Programs
 from .request import MAX_SECONDS, ProgramRequest, parse_request
 from .scope import Scope, find_scope
 from .stopping import Closeable, Closer, open_maps, stop_together
-from .summary import summarise
 from .syscall_probe import SyscallProbe
 from .targets import SyscallTarget, Target, Targets, TracepointTarget
 from .tracepoint_probe import TracepointProbe
@@ -51,8 +49,7 @@ _IN_A_NAMESPACE = (
 )
 
 
-@dataclass(frozen=True)
-class TraceLimits:
+class TraceLimits(NamedTuple):
     """Bounds on what one round may ask: seconds, programs, events carried of each program, and what it costs the host.
 
     `cpu_share`: of one CPU, for all programs together, 0 for no limit; None for a tenth of the
@@ -67,18 +64,20 @@ class TraceLimits:
     map_bytes: Optional[int] = None
 
 
-@dataclass
 class _Running:
     """A probe that is attached; times in seconds of the monotonic clock, `started` in nanoseconds since the epoch."""
 
-    index: int
-    request: ProgramRequest
-    probe: Probe
-    scope: Scope
-    objects: list[LoadedObject]
-    started: int
-    began: float
-    ends: float
+    def __init__(
+        self, index: int, request: ProgramRequest, probe: Probe, scope: Scope, objects: list[LoadedObject]
+    ) -> None:
+        self.index = index
+        self.request = request
+        self.probe = probe
+        self.scope = scope
+        self.objects = objects
+        self.began = time.monotonic()
+        self.started = time.time_ns()
+        self.ends = self.began + request.duration
 
     def release(self) -> list[LoadedObject]:
         """Gives the objects away, for somebody else to close."""
@@ -195,6 +194,7 @@ class Tracer:
             if running:
                 longest = max(one.request.duration for one in running)
                 progress({"stage": "trace_running", "text": f"tracing {len(running)} probes for up to {longest:g} s"})
+            _prepare_results(running)
             self._wait(running, results, followed, watch, progress)
         finally:
             held: list[Closeable] = [loaded for one in running for loaded in one.release()]
@@ -236,8 +236,7 @@ class Tracer:
             for loaded in objects:
                 loaded.close()
             raise
-        began = time.monotonic()
-        return _Running(index, request, probe, scope, objects, time.time_ns(), began, began + request.duration)
+        return _Running(index, request, probe, scope, objects)
 
     def _wait(
         self,
@@ -298,6 +297,8 @@ class Tracer:
             result["notes"].append(followed.note)
         if pid_namespace()[1]:
             result["notes"].append(_IN_A_NAMESPACE)
+        from .summary import summarise  # as in _prepare_results
+
         result["summary"] = summarise(result)
         return result
 
@@ -319,6 +320,15 @@ def _begin_together(running: list[_Running]) -> None:
         one.ends = now + one.request.duration
         for maps in open_maps(one.objects):
             sampling.begin_window(maps, now_ns)
+
+
+def _prepare_results(running: list[_Running]) -> None:
+    """While the programs run there is time for what takes some: loading what makes results of what they counted."""
+    from . import summary  # noqa: F401
+
+    for one in running:
+        with contextlib.suppress(*_UNFORESEEN):  # it is tried again, and said, when the result is made
+            one.probe.prepare_result()
 
 
 def _sentence(error: Exception, target: str = "") -> str:

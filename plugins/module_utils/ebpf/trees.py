@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Callable, Optional
 
 from . import layout, tracefs
@@ -28,6 +27,7 @@ _FORK, _EXIT, _FREE = range(3)  # its functions
 _OWN = 1  # as in bpf/trees.h, like the next
 _IN_NAMESPACE = 1 << 32
 _MOST_TREES = 63  # bits of a value, without that of our own
+_STAT_BYTES = 4096  # more than the line of a process has
 _PASSES = 20  # of looking for members: each one that finds some may have missed what they forked meanwhile
 
 
@@ -127,9 +127,9 @@ def _offset(form: Optional[tracefs.Format], name: str) -> Optional[int]:
 
 def descendants(roots: Iterable[int]) -> set[int]:
     """The pids of these processes and of all that now descend from them."""
-    children = _children()
-    found: set[int] = set()
     pending = list(roots)
+    children = _children() if pending else {}
+    found: set[int] = set()
     while pending:
         pid = pending.pop()
         if pid not in found:
@@ -145,9 +145,15 @@ def _children() -> dict[int, list[int]]:
         if not entry.isdigit():
             continue
         try:
-            stat = Path(f"/proc/{entry}/stat").read_text(encoding="utf-8", errors="replace")
+            descriptor = os.open(f"/proc/{entry}/stat", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             continue  # it has ended
+        try:
+            stat = os.read(descriptor, _STAT_BYTES)
+        except OSError:
+            continue
+        finally:
+            os.close(descriptor)
         # The name, in parentheses, may hold anything; after it come the state and the parent (man 5 proc_pid_stat).
-        children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry))
+        children.setdefault(int(stat.rpartition(b")")[2].split(None, 2)[1]), []).append(int(entry))
     return children

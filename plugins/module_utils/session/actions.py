@@ -24,7 +24,6 @@ from typing import Any, Optional
 
 from . import journal
 from .ending import Stopped
-from .lock import Busy
 from .log_file import LogFile, Unwritable
 from .vanished import birth, vanished
 
@@ -297,6 +296,8 @@ _OF_A_PROGRAM = (
 def _ended_by(error: BaseException) -> str:
     if isinstance(error, Stopped) or isinstance(error.__cause__, Stopped):
         return "stopped"
+    from .lock import Busy  # whoever ends well has no use for it
+
     return "busy" if isinstance(error, Busy) else "failed"
 
 
