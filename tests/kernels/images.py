@@ -15,8 +15,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import yaml
 
@@ -37,6 +38,15 @@ class MachineError(Exception):
     """A machine that could not be built or did not come up; says why, with the end of what it printed."""
 
 
+@dataclass(frozen=True)
+class Also:
+    """What an image has besides: a script that is run inside the root file system before the kernel is added."""
+
+    name: str
+    script: Path
+    arguments: tuple[str, ...] = ()
+
+
 class Image:
     """A disk and its kernel: `folder` has root.img, vmlinuz, initrd and the key pair `user`."""
 
@@ -50,13 +60,19 @@ class Image:
         self.release = (folder / "release").read_text().strip()
 
     @classmethod
-    def provide(cls, kernel: str) -> Image:
-        """The image that the recipe describes for a kernel, from the cache or newly built. Raises MachineError."""
+    def provide(cls, kernel: str, also: Optional[Also] = None) -> Image:
+        """The image that the recipe describes for a kernel, from the cache or newly built. Raises MachineError.
+
+        `also`: what it has besides; it is then an image of its own.
+        """
         CACHE.mkdir(parents=True, exist_ok=True)
         with locked(CACHE / "build.lock"):
             base = _provide("base", _base_key(), _build_base)
             key = [base.name, _KERNEL.read_text(), RECIPE["kernels"][kernel]]
-            return cls(_provide(kernel, key, lambda folder: _build_kernel(base, kernel, folder)))
+            if also is None:
+                return cls(_provide(kernel, key, lambda folder: _build_kernel(base, kernel, folder)))
+            key += [also.script.read_text(), *also.arguments]
+            return cls(_provide(f"{kernel}-{also.name}", key, lambda folder: _build_kernel(base, kernel, folder, also)))
 
 
 @contextlib.contextmanager
@@ -94,11 +110,13 @@ def _build_base(folder: Path) -> None:
     shutil.copy(folder / "user.pub", root / "root" / ".ssh" / "authorized_keys")
 
 
-def _build_kernel(base: Path, kernel: str, folder: Path) -> None:
+def _build_kernel(base: Path, kernel: str, folder: Path, also: Optional[Also] = None) -> None:
     recipe, root = RECIPE["kernels"][kernel], folder / "root"
     do(folder, "cp", "-a", "--reflink=auto", str(base / "root"), str(root))
     # The names of hosts are found as they are here, until the machine has its own way.
     shutil.copy("/etc/resolv.conf", root / "etc" / "resolv.conf")
+    if also is not None:
+        _inside(folder, also.script, *also.arguments)
     _inside(
         folder,
         _KERNEL,

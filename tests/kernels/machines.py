@@ -11,10 +11,11 @@ import json
 import socket
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from images import RECIPE, WITH_US, Image, MachineError, do, end_of
+from images import RECIPE, WITH_US, Also, Image, MachineError, do, end_of
 
 _SSH_OPTIONS = (
     *("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectTimeout=20"),
@@ -56,13 +57,25 @@ class Reached:
         subprocess.run(self.ssh_command(f"mkdir -p {path} && tar -x -C {path}"), input=packed, check=True, timeout=120)
 
 
+@dataclass(frozen=True)
+class Boot:
+    """How a machine is booted: words for its kernel besides, and how many seconds it may take until ssh answers."""
+
+    words: str = ""
+    seconds: float = RECIPE["qemu"]["boot_seconds"]
+
+
+_PLAIN = Boot()
+
+
 class Machine(Reached):
     """A machine that runs; changes to its disk are lost with it. Use as a context manager, or call `close`."""
 
-    def __init__(self, image: Image, kernel: str, folder: Path) -> None:
+    def __init__(self, image: Image, kernel: str, folder: Path, more: Boot = _PLAIN) -> None:
         """Boots, and returns when ssh answers. `folder` takes what the machine writes. Raises MachineError."""
         super().__init__(kernel, image.release, _free_port(), image.key)
         self.image = image
+        self._more = more
         self.console = folder / "console.log"
         disk = folder / "disk.qcow2"
         do(folder, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(image.disk), str(disk))
@@ -71,7 +84,7 @@ class Machine(Reached):
             command = [*WITH_US, *self._command(disk)]
             self._qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            self._await_ssh(begun + RECIPE["qemu"]["boot_seconds"], folder / "qemu.log")
+            self._await_ssh(begun + more.seconds, folder / "qemu.log")
         except BaseException:
             self.close()
             raise
@@ -85,7 +98,7 @@ class Machine(Reached):
             *("-smp", str(qemu["cpus"]), "-m", str(qemu["memory_mib"])),
             *("-kernel", str(self.image.vmlinuz), "-initrd", str(self.image.initrd)),
             # The kernel tries its timer for a moment, in which an emulated processor that is not served may miss it.
-            *("-append", "root=/dev/vda rw console=ttyS0 panic=-1 net.ifnames=0 no_timer_check"),
+            *("-append", f"root=/dev/vda rw console=ttyS0 panic=-1 net.ifnames=0 no_timer_check {self._more.words}"),
             *("-drive", f"file={disk},if=virtio,format=qcow2,cache=unsafe"),
             *("-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22"),
             *("-device", "virtio-net-pci,netdev=net,romfile="),
@@ -105,9 +118,9 @@ class Machine(Reached):
             except subprocess.TimeoutExpired:
                 continue
             time.sleep(1)
-        seconds = RECIPE["qemu"]["boot_seconds"]
         raise MachineError(
-            f"The machine with kernel {self.kernel} did not answer by ssh in {seconds} s:\n{end_of(self.console)}"
+            f"The machine with kernel {self.kernel} did not answer by ssh in {self._more.seconds:g} s:\n"
+            f"{end_of(self.console)}"
         )
 
     def runs(self) -> bool:
@@ -126,15 +139,15 @@ class Machine(Reached):
         self.close()
 
 
-def boot(kernel: str, folder: Path, attempts: int = 2) -> Machine:
+def boot(kernel: str, folder: Path, attempts: int = 2, also: Optional[Also] = None, more: Boot = _PLAIN) -> Machine:
     """A running machine. An emulated processor may fail a kernel at its start: then it is tried again, and said."""
-    image = Image.provide(kernel)
+    image = Image.provide(kernel, also)
     last: Optional[MachineError] = None
     for attempt in range(attempts):
         place = folder / f"attempt-{attempt + 1}"
         place.mkdir(parents=True)
         try:
-            return Machine(image, kernel, place)
+            return Machine(image, kernel, place, more)
         except MachineError as error:
             print(f"Attempt {attempt + 1} of {attempts}: {error}")
             last = error

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import seccomp
+from .asking_forms import bounded_asking
 from .dbus_filter import BusFilter
 from .grants import CAPABILITIES, NOTHING, Grants
 from .hidden_processes import hidden_processes
@@ -142,11 +143,12 @@ class Sandbox:
     ) -> Launch:
         """What to start so that `arguments` (the program's name first) run fenced in. Raises OSError."""
         grants, remark = bounded(path, arguments, grants)
+        grants, more = bounded_asking(arguments, grants)
         readable = self.root and self.tools.perms
         tables = _TABLES if arguments[0] in _SHOW_MOUNTS else ()
         given = TrustedReader(may_read).give(grants.reads, tables) if readable else Given()
         launch = Launch([], notes=given.notes, capabilities=grants.capabilities if self.root else frozenset())
-        launch.notes += remark
+        launch.notes += [*remark, *more]
         if tables and not readable:
             launch.notes.append(_OWN_MOUNTS)
         launch.on_close.append(given.close)

@@ -45,6 +45,9 @@ SECRETS = (
     "/etc/kubernetes",
     "/etc/rancher",
     "/var/lib/kubelet/pki",
+    # Not all of it: volumes are mounted below, of which df tells.
+    "/var/lib/kubelet/*config*",
+    "/var/lib/kubelet/*.env",
     "/var/lib/rancher",
     "/var/lib/etcd",
     "/etc/docker/key.json",
