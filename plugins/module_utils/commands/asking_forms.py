@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private to the collection: the words with which a program sends name servers what it was called with, and no more.
 
-Who looks names up needs the network, and what is looked up is sent. `dig -f FILE` sends a file, and `-p PORT` takes it to
-whoever listens there: no filter for system calls can tell that from a question. So the sandbox itself, whatever the policy
-said, holds the words of these programs against this table, and gives the network to no others. It is stricter than the
-programs: what they write joined or in other ways goes without.
+Who looks names up needs the network, and what is looked up is sent. `dig -f FILE` sends a file, and `-p PORT` takes it
+to whoever listens there: no filter for system calls can tell that from a question. So the sandbox itself, whatever the
+policy said, holds the words of these programs against this table, and gives the network to no others. It is stricter
+than the programs: what they write joined or in other ways goes without.
 """
 
 from __future__ import annotations
