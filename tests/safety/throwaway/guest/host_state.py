@@ -83,8 +83,8 @@ def read(path: str) -> bytes:
         return errno.errorcode[error.errno or 0].encode()
 
 
-def quick(whole: bool = True) -> State:
-    """What can be looked at in a moment. `whole`: with files."""
+def quick() -> State:
+    """What can be looked at in a moment."""
     state: State = {path: read(path) for path in _KERNEL_FILES}
     state.update({f"/proc/sys/{name}": read(f"/proc/sys/{name}") for name in SETTINGS})
     state["modules"] = tuple(sorted(line.split()[0] for line in Path("/proc/modules").read_text().splitlines()))
@@ -96,25 +96,24 @@ def quick(whole: bool = True) -> State:
     state.update({f"network: {name}": value for name, value in netlink.network().items()})
     state["firewall"] = netlink.firewall_generation()
     state["kernel log"] = _kernel_log()
-    if whole:
-        for tree in _WHOLE:
-            _walk(state, tree)
-        for tree in _DIRECTORIES:
-            state[tree] = signature(tree)
-        for directory, _names, _files in os.walk("/etc"):
-            state[directory] = signature(directory)
-        for name in _FILES:
-            state[f"/etc/{name}"] = signature(f"/etc/{name}")
+    for tree in _WHOLE:
+        _walk(state, tree)
+    for tree in _DIRECTORIES:
+        state[tree] = signature(tree)
+    for directory, _names, _files in os.walk("/etc"):
+        state[directory] = signature(directory)
+    for name in _FILES:
+        state[f"/etc/{name}"] = signature(f"/etc/{name}")
     return state
 
 
 def deep() -> State:
-    """All that is looked at, as far as it does not change by itself."""
-    state = quick()
+    """What takes too long for every run: what `quick` has is compared after each."""
+    state: State = {}
     for line in said(f"find {' '.join(_DEEP_TREES)} -xdev -printf %p\\t%i,%m,%U,%G,%s,%C@\\n").splitlines():
         path, _tab, signed = line.rpartition("\t")
         if not _VOLATILE.fullmatch(path):
-            state[f"{path} as found"] = signed
+            state[path] = signed
     for directory, _names, files in os.walk("/proc/sys"):
         for name in files:
             path = f"{directory}/{name}"
