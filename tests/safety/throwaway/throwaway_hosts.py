@@ -122,6 +122,7 @@ def _run(host: Machine, jobs: list[Job], trial: Trial, folder: Path, limited: bo
         try:
             for said in _lines(running):
                 log.write(json.dumps(said).encode() + b"\n")
+                log.flush()
                 ready = ready or "ready" in said
                 if "done" in said:
                     return None
