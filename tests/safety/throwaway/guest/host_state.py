@@ -14,6 +14,7 @@ import re
 import resource
 import subprocess
 import time
+from functools import lru_cache
 from pathlib import Path
 
 import netlink
@@ -100,7 +101,7 @@ def quick() -> State:
         _walk(state, tree)
     for tree in _DIRECTORIES:
         state[tree] = signature(tree)
-    for directory, _names, _files in os.walk("/etc"):
+    for directory in _below_etc():
         state[directory] = signature(directory)
     for name in _FILES:
         state[f"/etc/{name}"] = signature(f"/etc/{name}")
@@ -174,6 +175,12 @@ def _walk(state: State, tree: str) -> None:
             path = f"{directory}/{name}"
             if not _VOLATILE.fullmatch(path):
                 state[path] = signature(path)
+
+
+@lru_cache(maxsize=1)
+def _below_etc() -> tuple[str, ...]:
+    """The directories that there were at first: of another one, the one that it is in tells."""
+    return tuple(directory for directory, _names, _files in os.walk("/etc"))
 
 
 def _units() -> object:
