@@ -13,7 +13,7 @@ description:
   - Gives a verdict on each of O(checks), with a sentence that says what was found, and one that says what mends it.
   - The host is looked at with the code that a diagnosis uses. The model is asked by real requests, from where the loop
     of a diagnosis would run, and what it asks for is not run.
-  - A check that fails does not fail the task. The playbook P(nannyapi.diagnostics.preflight#playbook) looks at a whole
+  - A check that fails does not fail the task. The playbook C(nannyapi.diagnostics.preflight) looks at a whole
     inventory, and shows one table.
 author:
   - NannyAPI contributors (@nannyapi)

@@ -50,7 +50,8 @@ exec env -i container=test PATH="$PATH" "$4" --system --unit=example.target
 @contextmanager
 def systemd(checkout: Path, python: Path) -> Iterator[list[str]]:
     """The words that run a command beside it; the checkout is at /run/checkout there, `python` at /run/python."""
-    program = next(path for path in ("/lib/systemd/systemd", "/usr/lib/systemd/systemd") if os.path.exists(path))
+    places = ("/lib/systemd/systemd", "/usr/lib/systemd/systemd")
+    program = places[0] if os.path.exists(places[0]) else places[1]
     folder = Path(tempfile.mkdtemp(prefix="systemd-"))
     units = folder.with_name(f"{folder.name}.units")
     units.mkdir()
