@@ -164,6 +164,16 @@ def test_the_key_is_a_bearer_token_and_nothing_without_one() -> None:
     assert "Authorization" not in server.requests[-1].headers
 
 
+def test_half_characters_of_a_server_are_written_nowhere() -> None:
+    body = rb'{"model": "m-\ud83d", "episode_id": "e-\ud83d", "choices": [{"message": {"content": "{}"}}]}'
+    answered = Server(httpx.Response(200, content=body)).client().ask(MESSAGES, 30)
+    (str(answered.episode_id) + str(answered.model)).encode("utf-8")
+    refusing = Server(httpx.Response(404, content=b'{"error": {"message": "Unknown \\ud83d model"}}'))
+    with pytest.raises(ModelError, match=r"Unknown . model") as refused:
+        refusing.client().ask(MESSAGES, 30)
+    refused.value.message.encode("utf-8")
+
+
 def test_the_key_does_not_show_in_the_client() -> None:
     assert KEY not in repr(Server(completion()).client())
 

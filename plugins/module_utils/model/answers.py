@@ -87,4 +87,4 @@ def _count(usage: Any, key: str) -> Optional[int]:
 
 
 def _text(value: Any) -> Optional[str]:
-    return value if isinstance(value, str) and value else None
+    return without_surrogates(value) if isinstance(value, str) and value else None

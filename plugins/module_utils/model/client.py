@@ -268,7 +268,8 @@ class ChatClient:
 
     def _error(self, message: str, kind: str) -> ModelError:
         """The error for the operator; servers like to repeat the key that they refuse."""
-        return ModelError(message.replace(self._key, "[key]") if self._key else message, kind)
+        said = without_surrogates(message)  # half a character cannot be written anywhere
+        return ModelError(said.replace(self._key, "[key]") if self._key else said, kind)
 
 
 class _Again(Exception):
