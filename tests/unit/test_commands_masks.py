@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.sandbox_mounts import SECRETS
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.sandbox_mounts import SECRETS, SOCKETS
 
 sys.path.append(str(Path(__file__).parents[1] / "safety"))
 
@@ -30,4 +30,6 @@ SHOWN = sorted(
 @pytest.mark.parametrize("path", SHOWN)
 def test_each_secret_that_a_hostile_line_is_after_is_masked(path: str) -> None:
     places = [path, *map(str, PurePosixPath(path).parents)]
-    assert any(fnmatchcase(place, pattern) for place in places for pattern in SECRETS), f"{path} would be shown"
+    assert any(fnmatchcase(place, pattern) for place in places for pattern in SECRETS + SOCKETS), (
+        f"{path} would be shown"
+    )

@@ -25,6 +25,7 @@ SECRETS = (
     "/etc/nannyapi",
     "/var/lib/nannyapi",
     "/etc/ssh/ssh_host_*_key",
+    "/etc/ssh/ssh_host_*_key[-.~][!p]*",  # copies; NAME.pub is for everybody
     "/etc/ssl/private",
     "/etc/pki/tls/private",
     "/etc/pki/nssdb",
@@ -90,6 +91,22 @@ SECRETS = (
     "/var/lib/pcsd",
     "/var/lib/krb5kdc",
     "/var/kerberos/krb5kdc",
+    # Backups and other trees, as far as they are where such usually are.
+    "/mnt/*/etc/*shadow*",
+    "/media/*/etc/*shadow*",
+    "/srv/*/etc/*shadow*",
+    "/root/*shadow*",
+    "/opt/*/.env*",
+    "/srv/*/.env*",
+    "/var/www/*/.env*",
+    # Files and not their folders, which may be mounts that df tells of.
+    "/var/lib/mysql/mysql/*",
+    "/var/lib/postgresql/*/*/global",
+    "/var/lib/pgsql/data/global",
+    "/var/lib/pgsql/*/data/global",
+    "/var/lib/ldap/*.mdb",
+    "/var/lib/redis/*.rdb",
+    "/var/lib/redis/*.aof",
     *(
         f"{home}/{name}"
         for home in ("/root", "/home/*")

@@ -20,7 +20,7 @@ rm /tmp/resolv.conf
 evil=/opt/throwaway/evil
 mkdir -p "$evil"
 cd "$evil"
-printf '#!/bin/sh\ntouch /tmp/marker\n' | tee evil.sh >ls
+printf '#!/bin/sh\ntouch /tmp/marker\n' | tee evil.sh >./ls
 cp evil.sh evil
 chmod 755 evil.sh ls evil
 cat >evil.c <<'C'

@@ -151,7 +151,9 @@ def clock_was_set(before: float) -> bool:
 def said(command: str) -> str:
     """What a command prints."""
     try:
-        ran = subprocess.run(command.split(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+        ran = subprocess.run(
+            command.split(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     return ran.stdout + ran.stderr
