@@ -138,7 +138,8 @@ class Wiretap(httpx.BaseTransport):
         content = response.read()
         response.close()
         self.exchanges.append((body, json.loads(content)))
-        return httpx.Response(response.status_code, headers=response.headers, content=content)
+        # Not yet read, as from the network.
+        return httpx.Response(response.status_code, headers=response.headers, stream=httpx.ByteStream(content))
 
     def close(self) -> None:
         self._network.close()
