@@ -123,7 +123,7 @@ def test_429_that_passes_costs_only_the_pause_that_was_asked_for(httpserver: HTT
     endpoint = first_well_then(httpserver, error(429, Retry_After="2"), error(429), good)
     result = run(endpoint, sleep=pauses.append)
     assert result["ended"] == "resolution"
-    assert pauses[0] == 2
+    assert 2 <= pauses[0] <= 3  # spread, so that not all hosts come back at once
     assert 0.5 <= pauses[1] <= 1
 
 

@@ -104,10 +104,19 @@ def _compiled(request: dict[str, Any], stop: Optional[threading.Event] = None) -
     raise HostError(f"BCC could not compile an eBPF program: {said[:600] or f'status {child.returncode}'}{hint}")
 
 
+# Whether there is BCC is seen first: an account that owns nothing may not even read this package. An empty folder of
+# that name has no origin.
+_CHILD = (
+    "import importlib.util, sys; found = importlib.util.find_spec('bcc')\n"
+    f"if not (found and found.origin): sys.exit({_WITHOUT_BCC})\n"
+    f"importlib.import_module({__name__!r}).main()"
+)
+
+
 def _child(said: str, environment: dict[str, str], stop: Optional[threading.Event]) -> subprocess.CompletedProcess[str]:
     """The child of the first Python that can import BCC: to ask that of each before takes as long as the import."""
     for python in _pythons():
-        command = [python, "-c", f"import importlib; importlib.import_module({__name__!r}).main()"]
+        command = [python, "-c", _CHILD]
         with contextlib.suppress(FileNotFoundError, PermissionError):  # there is no such interpreter
             child = _run(command, said, environment, stop)
             if child.returncode != _WITHOUT_BCC:
@@ -147,7 +156,7 @@ def main() -> None:
         # On a host that is short of memory this is what has to go, not what the host is there for.
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     try:
-        import bcc  # noqa: F401 - here it is seen whether it can be
+        from bcc import BPF  # noqa: F401 - seen here; an empty folder of that name can be imported, too
     except Exception as error:
         raise SystemExit(_WITHOUT_BCC) from error
     answer = os.dup(1)
