@@ -83,6 +83,14 @@ def test_the_same_issue_has_another_cause_on_an_ill_host_than_on_a_healthy_one()
     assert "5999" not in healthy["root_cause"] + healthy["ebpf_evidence"]
 
 
+def test_a_share_of_memory_is_rounded_as_the_check_of_claims_reads_it() -> None:
+    evidence = recorded("recorded_healthy.json")
+    told = "MemTotal: 10000000 kB\nMemAvailable: 9499900 kB\n"
+    evidence["command_results"].append(command_result("meminfo", told))
+    found = resolve("memory grows until processes are killed", evidence)
+    assert "memory is available (95 %)" in found["root_cause"]
+
+
 def every_number_in(text: str) -> set[str]:
     return {word.strip(".,;:()") for word in text.split() if any(character.isdigit() for character in word)}
 

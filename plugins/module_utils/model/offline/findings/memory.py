@@ -194,7 +194,7 @@ def ruled_out(evidence: Evidence) -> list[str]:
     sentences = []
     memory = meminfo(evidence)
     if memory.get("MemTotal") and "MemAvailable" in memory and not _little(evidence):
-        sentences.append(f"memory is available ({100 * memory['MemAvailable'] // memory['MemTotal']} %)")
+        sentences.append(f"memory is available ({100 * memory['MemAvailable'] / memory['MemTotal']:.0f} %)")
     if evidence.lines("pressure_memory") and not _busy_freeing(evidence):
         sentences.append("nothing waits for memory to be freed")
     if evidence.commands.get("oom_kills", {}).get("exit_code") == 0 and not _kills(evidence):
