@@ -285,13 +285,15 @@ ebpf_results:
       returned: success
     cost:
       description:
-        - What its programs took. C(cpu_share) of one CPU, C(runs) and nanoseconds for each (C(ns_per_run)), measured by
-          the kernel. What the kernel spends on calling them comes on top.
+        - What its programs took, measured by the kernel. C(cpu_share) of one CPU and nanoseconds for each run
+          (C(ns_per_run)). What the kernel spends on calling them comes on top.
+        - Measuring has its price, so the kernel does it for a moment in each half second, and for longer where
+          that is too much. C(measured_s) seconds were measured, and C(runs_measured) runs.
         - Null where the kernel does not measure, which it does from Linux 5.8 on for CAP_SYS_ADMIN.
           RV(ebpf_results.notes) say so.
       type: dict
       returned: success
-      sample: {cpu_share: 0.012, runs: 40125, ns_per_run: 310}
+      sample: {cpu_share: 0.012, ns_per_run: 310, runs_measured: 40125, measured_s: 1.036}
     thinned_after_s:
       description: From when on, in seconds, events were only counted, in all, by process and by system call. What else
         is told of them is of the time before.

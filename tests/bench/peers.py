@@ -37,11 +37,13 @@ class Running:
         self._process = subprocess.Popen(
             ["bpftrace", "-e", script + _SAYS_SO.format(then="")],
             stdout=subprocess.PIPE,
+            # It complains of a limit that it may not raise, and goes on.
+            stderr=subprocess.DEVNULL,
             text=True,
         )
         assert self._process.stdout is not None
-        while self._process.stdout.readline() not in ("attached\n", ""):
-            pass
+        while (line := self._process.stdout.readline()) != "attached\n":
+            assert line, "bpftrace ended without having attached"
 
     def close(self) -> None:
         """Ends it, and gives it time to detach."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, cast
 
 import pytest
@@ -69,7 +70,7 @@ def clock() -> Clock:
 
 
 def watched(clock: Clock, limit: float, programs: list[Program], monkeypatch: pytest.MonkeyPatch) -> cost.CostWatch:
-    monkeypatch.setattr(cost, "enable_statistics", lambda: 10**6)
+    monkeypatch.setattr(cost, "enable_statistics", lambda: os.open(os.devnull, os.O_RDONLY))
     watch = cost.CostWatch(limit, clock)
     watch.start()
     for index, program in enumerate(programs):
@@ -80,7 +81,7 @@ def watched(clock: Clock, limit: float, programs: list[Program], monkeypatch: py
 def run(watch: cost.CostWatch, clock: Clock, programs: list[Program], seconds: float) -> None:
     until = clock.now + seconds
     while clock.now < until:
-        clock.now += cost.LOOK_SECONDS
+        clock.now = watch.due
         for program in programs:
             program.pass_time()
         watch.look()
@@ -94,7 +95,7 @@ CASES: list[tuple[float, list[tuple[float, float]], list[str]]] = [
     (0.1, [(0.2, 0.15)], ["detached"]),
     (0.1, [(0.2, 0.05), (0.01, 0.01)], ["thinned", "whole"]),
     (0.1, [(0.9, 0.5), (0.01, 0.01)], ["detached", "whole"]),
-    (0.1, [(0.08, 0.03), (0.07, 0.03)], ["thinned", "whole"]),
+    (0.1, [(0.08, 0.03), (0.06, 0.03)], ["thinned", "whole"]),
     (0.1, [(0.2, 0.08), (0.2, 0.08)], ["detached", "thinned"]),
     (0.0, [(5.0, 5.0)], ["whole"]),
 ]
@@ -127,8 +128,8 @@ def test_thinning_changes_nothing_else_in_the_plan(clock: Clock, monkeypatch: py
     assert (program.plan.head.uid, program.plan.record) == (7, 40)
 
 
-@pytest.mark.parametrize(("share", "seconds"), [(0.15, 1.0), (0.5, 0.5)])
-def test_one_burst_is_not_enough_but_a_storm_is_stopped_at_the_first_look(
+@pytest.mark.parametrize(("share", "seconds"), [(0.15, 1.05), (0.5, 0.55)])
+def test_one_burst_is_not_enough_but_a_storm_is_stopped_at_the_first_look_after_a_glance(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, share: float, seconds: float
 ) -> None:
     program = Program(clock, share, 0.0)
@@ -139,9 +140,60 @@ def test_one_burst_is_not_enough_but_a_storm_is_stopped_at_the_first_look(
 def test_a_probe_whose_result_was_made_is_left_alone(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     program = Program(clock, 0.9, 0.9)
     watch = watched(clock, 0.1, [program], monkeypatch)
-    assert watch.result(0, 1, 10) == ({"cost": {"cpu_share": 0.0, "runs": 0, "ns_per_run": 0}}, [])
+    assert watch.result(0, 1, 10) == (
+        {"cost": {"cpu_share": 0.0, "ns_per_run": 0, "runs_measured": 0, "measured_s": 0.0}},
+        [],
+    )
     run(watch, clock, [program], 5)
     assert not program.thinned
+
+
+def test_what_the_kernel_measures_while_we_do_not_ask_is_not_ours(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = Program(clock, 0.05, 0.05)  # goes on being measured, for somebody else
+    watch = watched(clock, 0.1, [program], monkeypatch)
+    run(watch, clock, [program], 30)
+    measured = watch.result(0, 30, 30)[0]["cost"]
+    assert 1.5 < measured["measured_s"] < 6
+    assert measured["runs_measured"] == pytest.approx(measured["measured_s"] * 50_000, rel=0.01)
+    assert measured["cpu_share"] == pytest.approx(0.05, rel=0.01)
+
+
+def test_the_kernel_measures_no_longer_than_it_takes_to_see_that_nothing_is_amiss(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = Program(clock, 0.05, 0.05)
+    watch = watched(clock, 0.1, [program], monkeypatch)
+    asked: list[float] = []
+    monkeypatch.setattr(
+        cost, "enable_statistics", lambda: (asked.append(clock.now), os.open(os.devnull, os.O_RDONLY))[1]
+    )
+    before = len(os.listdir("/proc/self/fd"))
+    run(watch, clock, [program], 30)
+    assert 45 < len(asked) < 90
+    assert all(0.3 < later - earlier < 0.7 for earlier, later in zip(asked, asked[1:], strict=False))
+    watch.close()
+    assert len(os.listdir("/proc/self/fd")) == before - 1
+
+
+def test_where_the_kernel_no_longer_measures_what_programs_count_is_gone_by(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = Program(clock, 0.05, 0.05)
+    watch = watched(clock, 0.1, [program], monkeypatch)
+    # A fifth of a CPU, by our account.
+    monkeypatch.setattr(cost, "_events", lambda maps: int((clock.now - 1000) * 200_000))
+
+    def refused() -> int:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(cost, "enable_statistics", refused)
+    run(watch, clock, [program], 5)
+    keys, notes = watch.result(0, 5, 5)
+    assert program.thinned
+    assert keys["cost"] is None
+    assert any("(Operation not permitted)" in note for note in notes)
 
 
 def test_the_share_is_of_the_time_that_was_covered(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

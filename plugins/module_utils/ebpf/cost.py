@@ -4,8 +4,10 @@
 """What the programs of a round cost the host, and what is done where that is too much. Private to the collection.
 
 The kernel measures how long eBPF programs run (Linux 5.8, CAP_SYS_ADMIN). That is their own time: what the kernel
-spends on calling them comes on top. A probe that costs too much is thinned first: it keeps counting and keeps nothing
-else. Where counting alone is too much it is detached, and its result says how long it was attached.
+spends on calling them comes on top. Measuring has its price too, up to four tenths of what a probe adds to a system
+call. So the kernel measures for a moment in each half second, and for longer only where more than the limit was taken
+in such a moment. A probe that costs too much is thinned first: it keeps counting and keeps nothing else. Where
+counting alone is too much it is detached, and its result says how long it was attached.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from .kernel import Map, enable_statistics
 from .loader import LoadedObject
 from .stopping import open_maps, stop_together
 
-LOOK_SECONDS = 0.5
+_GLANCE_SECONDS = 0.05  # for how long the kernel measures where nothing is amiss
+_REST_SECONDS = (0.3, 0.6)  # between two glances, never in step with anything of the host's
+_LOOK_SECONDS = 0.5  # between two looks at a probe that may cost too much
 _WINDOW = 2.0  # seconds over which a share is averaged
 _SHORTEST = 0.9  # seconds that must be known of before a probe is judged
 _AT_ONCE = 4  # times the limit: then one look is enough
@@ -51,11 +55,18 @@ class _Probe:
         self.detached: Optional[float] = None
         self.read = False  # its result was made: it is closed soon
         self.reasons: list[str] = []
+        # What the kernel measured, in all: seconds, nanoseconds that programs ran, runs. And what it had when it began.
+        self.measured = (0.0, 0, 0)
+        self.start: Optional[tuple[float, int, int]] = None
 
     def share(self) -> float:
         """Of one CPU, over the looks."""
         (first, before), (last, after) = self.looks[0], self.looks[-1]
         return (after - before) / 1e9 / (last - first) if last > first else 0.0
+
+    def known(self) -> float:
+        """Seconds that the looks are of."""
+        return self.looks[-1][0] - self.looks[0][0]
 
 
 class CostWatch:
@@ -68,42 +79,82 @@ class CostWatch:
         self._probes: dict[int, _Probe] = {}
         self._statistics = -1
         self._reason = ""
+        self.measures = False  # whether the kernel tells what programs cost
+        self.due = clock()  # when it is to look next
 
     def start(self) -> None:
         """Lets the kernel measure; to be called before anything is attached."""
-        try:
-            self._statistics = enable_statistics()
-        except OSError as error:
-            self._reason = error.strerror or str(error)
-
-    @property
-    def measures(self) -> bool:
-        """Whether the kernel tells what programs cost."""
-        return self._statistics >= 0
+        self._let_measure()
 
     def add(self, index: int, objects: list[LoadedObject]) -> None:
         """Watches what was attached for the request of that index."""
         probe = self._probes[index] = _Probe(objects, self._clock())
-        probe.looks.append((probe.began, self._nanoseconds(probe)))
+        self._begin(probe)
+        self.due = probe.began + (_GLANCE_SECONDS if self.measures else _LOOK_SECONDS)
 
     def look(self) -> None:
-        """To be called every LOOK_SECONDS or so. Thins or detaches the costliest probe where the limit is passed."""
+        """To be called when it is due. Thins or detaches the costliest probe where the limit is passed.
+
+        Raises OSError where the kernel tells nothing of a program; it may be called again.
+        """
         now = self._clock()
+        self.due = now + _LOOK_SECONDS
         attached = [probe for probe in self._probes.values() if probe.detached is None and not probe.read]
+        if self.measures and self._statistics < 0:
+            self._let_measure()
+            for probe in attached:
+                self._begin(probe)
+            self.due = now + (_GLANCE_SECONDS if self.measures else _LOOK_SECONDS)
+            return
         for probe in attached:
             probe.looks.append((now, self._nanoseconds(probe)))
-            while probe.looks[-1][0] - probe.looks[0][0] > _WINDOW:
+            while probe.known() > _WINDOW:
                 probe.looks.popleft()
-        if not attached or not self._limit:
-            return
         total = sum(probe.share() for probe in attached)
-        known = min(probe.looks[-1][0] - probe.looks[0][0] for probe in attached)
-        if total <= self._limit or (known < _SHORTEST and total <= _AT_ONCE * self._limit):
+        if not self._limit or total <= self._limit:
+            self._rest(attached, now)
             return
-        self._act(max(attached, key=_Probe.share), total, now)
-        for probe in attached:
-            probe.looks.clear()  # what was before says nothing of what is now
-            probe.looks.append((now, self._nanoseconds(probe)))
+        known = min(probe.known() for probe in attached)
+        if known >= _SHORTEST or (known >= _LOOK_SECONDS and total > _AT_ONCE * self._limit):
+            self._act(max(attached, key=_Probe.share), total, now)
+            for probe in attached:  # what was before says nothing of what is now
+                probe.looks.clear()
+                probe.looks.append((now, self._nanoseconds(probe)))
+
+    def _let_measure(self) -> None:
+        try:
+            self._statistics = enable_statistics()
+            self.measures = True
+        except OSError as error:
+            self._reason = error.strerror or str(error)
+            self.measures = False
+
+    def _begin(self, probe: _Probe) -> None:
+        now = self._clock()
+        probe.looks.clear()
+        probe.looks.append((now, self._nanoseconds(probe)))
+        if self.measures:
+            probe.start = (now, *_statistics(probe))
+
+    def _rest(self, probes: list[_Probe], now: float) -> None:
+        """Lets the kernel stop measuring for a while."""
+        if not self.measures:
+            return
+        for probe in probes:
+            self._finish(probe)
+        self.close()
+        shortest, longest = _REST_SECONDS
+        self.due = now + shortest + (longest - shortest) * (time.monotonic_ns() // 1000 % 1000) / 1000
+
+    def _finish(self, probe: _Probe) -> None:
+        """Adds up what the kernel has measured since it began."""
+        if probe.start is None:
+            return
+        now = (self._clock(), *_statistics(probe))
+        seconds, nanoseconds, runs = (
+            total + after - before for total, before, after in zip(probe.measured, probe.start, now)
+        )
+        probe.measured, probe.start = (seconds, int(nanoseconds), int(runs)), None
 
     def _act(self, probe: _Probe, total: float, now: float) -> None:
         taken = f"{probe.share():.1%} of a CPU" + (f" ({total:.1%} with the others)" if total > probe.share() else "")
@@ -119,11 +170,12 @@ class CostWatch:
             return
         probe.detached = now
         stop_together(probe.objects)
+        self._finish(probe)
         probe.reasons.append(f"Counting alone took {taken}, and {limit}, so it was detached.")
 
     def _nanoseconds(self, probe: _Probe) -> int:
         if self.measures:
-            measured = [loaded.statistics() for loaded in probe.objects]
+            measured = (loaded.statistics() for loaded in probe.objects)
             return sum(min(nanoseconds, runs * _MOST_NANOSECONDS) for nanoseconds, runs in measured)
         return max(map(_events, open_maps(probe.objects)), default=0) * _ASSUMED_NANOSECONDS
 
@@ -150,21 +202,21 @@ class CostWatch:
             )
         if not self.measures:
             notes.append(_UNKNOWN.format(reason=self._reason))
-        keys: dict[str, Any] = {"cost": self._cost(probe, seconds) if self.measures else None}
+        keys: dict[str, Any] = {"cost": self._cost(probe) if self.measures else None}
         if probe.thinned is not None:
             keys["thinned_after_s"] = round(probe.thinned - probe.began, 3)
         if probe.detached is not None:
             keys["detached_after_s"] = round(probe.detached - probe.began, 3)
         return keys, notes
 
-    @staticmethod
-    def _cost(probe: _Probe, seconds: float) -> dict[str, Any]:
-        measured = [loaded.statistics() for loaded in probe.objects]
-        nanoseconds, runs = (sum(column) for column in zip(*measured))
+    def _cost(self, probe: _Probe) -> dict[str, Any]:
+        self._finish(probe)
+        seconds, nanoseconds, runs = probe.measured
         return {
             "cpu_share": round(nanoseconds / 1e9 / seconds, 6) if seconds > 0 else 0.0,
-            "runs": runs,
             "ns_per_run": round(nanoseconds / runs) if runs else 0,
+            "runs_measured": runs,
+            "measured_s": round(seconds, 3),
         }
 
     def close(self) -> None:
@@ -172,6 +224,12 @@ class CostWatch:
         if self._statistics >= 0:
             os.close(self._statistics)
             self._statistics = -1
+
+
+def _statistics(probe: _Probe) -> tuple[int, int]:
+    """Nanoseconds that its programs have run while the kernel measured, and how often."""
+    nanoseconds, runs = zip(*(loaded.statistics() for loaded in probe.objects))
+    return sum(nanoseconds), sum(runs)
 
 
 def _events(maps: dict[str, Map]) -> int:

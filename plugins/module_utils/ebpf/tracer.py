@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Union
 from . import kernel, layout, sampling, trees
 from .bundle import Bundle
 from .bytecode import Object
-from .cost import LOOK_SECONDS, CostWatch
+from .cost import CostWatch
 from .errors import EbpfError, HostError
 from .loader import LoadedObject
 from .memory import MapBudget
@@ -249,7 +249,7 @@ class Tracer:
         """Lets each probe run its time, or as long as it does not cost too much, then reads it."""
         left = sorted(running, key=lambda one: one.ends)
         while left:
-            stopped = self._stop.wait(max(0.0, min(LOOK_SECONDS, left[0].ends - time.monotonic())))
+            stopped = self._stop.wait(max(0.0, min(watch.due, left[0].ends) - time.monotonic()))
             over = [one for one in left if stopped or one.ends <= time.monotonic()]
             if not over:
                 with contextlib.suppress(EbpfError, OSError):  # what it costs is not known, then, and the trace goes on
