@@ -31,8 +31,8 @@ def as_json(value: Any) -> str:
 def fit_evidence(collected: dict[str, Any], budget: int) -> dict[str, Any]:
     """*collected* (command_results, ebpf_results), as it is where its JSON has at most *budget* characters, else cut.
 
-    Outputs lose their middle (``characters_left_out`` says how much), samples of events are thinned, errors last
-    (``events_not_carried`` counts them), and long lists are shortened (``left_out`` counts their entries).
+    Outputs lose their middle (``characters_left_out`` says how much), samples of events are thinned, errors and the
+    slowest last (``events_not_carried`` counts them), and long lists are shortened (``left_out`` counts their entries).
     """
     if len(as_json(collected)) <= budget:
         return collected
@@ -94,12 +94,13 @@ def _put_output(result: dict[str, Any], text: str, share: int) -> None:
 
 
 def _put_events(result: dict[str, Any], events: list[Any], share: int) -> None:
-    """As many events as fit, those with an error before the others, each kind spread over the window."""
-    failed = [index for index, event in enumerate(events) if isinstance(event, dict) and "error" in _data(event)]
-    others = sorted(set(range(len(events))) - set(failed))
+    """As many events as fit: the slowest, then those with an error, then others, each kind spread over the window."""
+    slowest = _slowest(events)
+    failed = [i for i, event in enumerate(events) if i not in slowest and "error" in _data(event)]
+    others = sorted(set(range(len(events))) - {*slowest, *failed})
     kept: list[int] = []
     room = share - 2
-    for index in [*_spread(failed), *_spread(others)]:
+    for index in [*slowest, *_spread(failed), *_spread(others)]:
         room -= len(as_json(events[index])) + 2
         if room < 0:
             break
@@ -110,8 +111,15 @@ def _put_events(result: dict[str, Any], events: list[Any], share: int) -> None:
         result["events_not_carried"] = int(result.get("events_not_carried") or 0) + dropped
 
 
-def _data(event: dict[str, Any]) -> dict[str, Any]:
-    data = event.get("data")
+def _slowest(events: list[Any]) -> list[int]:
+    """The index of the event that took longest; none where no durations are told."""
+    took = {index: _data(event).get("duration_us") for index, event in enumerate(events)}
+    known = {index: value for index, value in took.items() if isinstance(value, (int, float))}
+    return [max(known, key=known.__getitem__)] if known else []
+
+
+def _data(event: Any) -> dict[str, Any]:
+    data = event.get("data") if isinstance(event, dict) else None
     return data if isinstance(data, dict) else {}
 
 

@@ -63,6 +63,15 @@ def test_what_is_collected_is_not_changed_by_the_cut() -> None:
     assert collected == before
 
 
+def test_the_slowest_event_outlasts_even_those_with_an_error() -> None:
+    events = [event(n, path="/etc/hosts", error="ENOENT", duration_us=float(n % 7)) for n in range(1_000)]
+    events[401] = event(401, path="/etc/hosts", duration_us=200_000.0)
+    collected = {"command_results": [], "ebpf_results": {"opens_1": program(1_000, events)}}
+    kept = fit_evidence(collected, 4_000)["ebpf_results"]["opens_1"]["events"]
+    assert 1 < len(kept) < 100
+    assert events[401] in kept
+
+
 def test_events_with_an_error_outlast_the_others_and_the_sample_is_spread() -> None:
     events = [event(n, path="/etc/hosts") for n in range(1_000)]
     events[777] = event(777, path="/etc/hosts", error="ENOENT")

@@ -140,6 +140,10 @@ SHAPES: list[tuple[str, tuple[str, ...], re.Pattern[str]]] = [
          r"(?:-p|--password)[ =]?([^\s]+)"),
         ("option", ("mongo",),
          r"\bmongo(?:sh|dump|restore|export|import|stat|top)?[ \t][^\n]{0,400}?(?<=[ \t])-p[ \t]{0,2}([^\s]+)"),
+        ("option", ("vault",), r"\bvault[ \t]{1,4}login[ \t]{1,4}(?:-[^\s]{1,60}[ \t]{1,4}){0,4}([^\s=-][^\s=]{7,})(?!\S)"),
+        ("password", ("credential",),
+         r"(?i)(?<![A-Za-z])credentials?[\"']?[ \t]{0,4}[:=][ \t]{0,4}[\"']?[\w.@+-]{1,64}:"
+         r"(?!\d{1,5}\b)([^\s\"'/:\[][^\s\"'/:]{3,})"),
         ("option", ("zip",), r"\b(?:un)?zip[ \t][^\n]{0,200}?(?<=[ \t])-P[ \t]{0,2}([^\s]+)"),
         ("option", ("7z",), r"\b7z\w{0,2}[ \t][^\n]{0,200}?(?<=[ \t])-p([^\s]{2,})"),
         ("option", ("pass ",), r"-(?:store|key|dest|src|new)(?:store|key)?pass[ \t]{1,4}(?!pass:)([^\s]+)"),
@@ -181,7 +185,7 @@ SECRET_NAME = re.compile(
     r"|privatekey|presharedkey|encryptionkey|masterkey|signingkey|storagekey|clientkeydata|wepkey|rootpw|bindpw|userpw"
     r"|adminpw|requirepass|masterauth|apitoken|authtoken|accesstoken|refreshtoken|identitytoken|clientsecret"
     r"|sharedsecret|(?:db|smtp|ldap|root|mail|ftp|mysql|login|proxy|sasl|imap|store)pass|subscriptionkey|functionskey|appkey"
-    r"|fastopenkey|erlangcookie)(?:base|value|data|plain|text|in|old|new)?\d{0,2}$"
+    r"|fastopenkey|erlangcookie|licensekey|licencekey)(?:base|value|data|plain|text|in|old|new)?\d{0,2}$"
 )
 # Last words of names whose values are secret, and of those whose values are where they look so.
 SECRET_WORDS = frozenset(("secret", "psk", "pwd", "pass", "pw", "authtok"))
