@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils import controller_libraries
+from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.hidden_arguments import of_this_environment
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.tracing_action import TracingAction
 
 _COLLECT = "nannyapi.diagnostics.diagnosis_collect"
@@ -21,7 +21,7 @@ class ActionModule(TracingAction):
 
     def additions(self) -> dict[str, Any]:
         """The controller's NANNYAPI_MODEL, NANNYAPI_ENDPOINT and NANNYAPI_API_KEY."""
-        return {f"_{name}": os.environ.get(f"NANNYAPI_{name.upper()}") for name in ("model", "endpoint", "api_key")}
+        return of_this_environment("model", "endpoint", "api_key")
 
     def carry_out(self, bundle: str, task_vars: dict[str, Any]) -> dict[str, Any]:
         """The diagnosis, led from where `model_access` says."""

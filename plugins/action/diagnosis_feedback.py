@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Optional
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils import controller_libraries
+from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.hidden_arguments import (
+    of_this_environment,
+    refuse_hidden,
+)
 
 _MODULE = "nannyapi.diagnostics.diagnosis_feedback"
 
@@ -26,10 +29,8 @@ class ActionModule(ActionBase):
         """The module's result."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
-        hidden = sorted(name for name in self._task.args if str(name).startswith("_"))
-        if hidden:
-            raise AnsibleActionFail(f"{', '.join(hidden)} cannot be set by a task.")
-        additions = {f"_{name}": os.environ.get(f"NANNYAPI_{name.upper()}") for name in ("endpoint", "api_key")}
+        refuse_hidden(self._task.args)
+        additions = of_this_environment("endpoint", "api_key")
         if str(self._task.args.get("model_access", "host")).strip() == "controller":
             result.update(self._from_here(additions, variables))
         else:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, Optional
 
@@ -16,6 +15,10 @@ from ansible.utils.display import Display
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.preflight.verdicts import HOST_CHECKS, MODEL_CHECKS
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils import controller_libraries
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.asked_by import asked_by
+from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.hidden_arguments import (
+    of_this_environment,
+    refuse_hidden,
+)
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.report.text import one_line
 
 _MODULE = "nannyapi.diagnostics.preflight_info"
@@ -31,12 +34,8 @@ class ActionModule(ActionBase):
         """The module's result."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
-        hidden = sorted(name for name in self._task.args if str(name).startswith("_"))
-        if hidden:
-            raise AnsibleActionFail(f"{', '.join(hidden)} cannot be set by a task.")
-        additions = {
-            f"_{name}": os.environ.get(f"NANNYAPI_{name.upper()}") for name in ("model", "endpoint", "api_key")
-        }
+        refuse_hidden(self._task.args)
+        additions = of_this_environment("model", "endpoint", "api_key")
         if str(self._task.args.get("model_access", "host")).strip() == "controller":
             result.update(self._from_here(additions, variables))
         else:

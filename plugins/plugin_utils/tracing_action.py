@@ -16,6 +16,7 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.errors i
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.programs import NEEDED
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils import follower, programs
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.asked_by import asked_by
+from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.hidden_arguments import refuse_hidden
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.report.text import one_line
 
 _SHOWN = (
@@ -52,9 +53,7 @@ class TracingAction(ActionBase):
         """The module's result."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         task_vars = task_vars or {}
-        hidden = sorted(name for name in self._task.args if str(name).startswith("_"))
-        if hidden:
-            raise AnsibleActionFail(f"{', '.join(hidden)} cannot be set by a task.")
+        refuse_hidden(self._task.args)
         try:
             bundle = programs.packed(str(self._task.args.get("compiler", NEEDED)))
         except EbpfError as error:

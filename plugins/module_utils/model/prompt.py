@@ -56,8 +56,8 @@ A diagnostic asks for evidence:
 - "filters" is optional, and so is each part of it; an event must match all of them. "comm" is the name of a process
   ("post*" for all that begin so), "pid" its id, with "children": true also what descends from it, "uid" its user,
   "unit" its systemd unit, "cgroup" its control group's path, "container" the id of its container (12 hex digits or
-  more, not a name). Filter only by names and ids that you have seen. For system calls and kretprobes, "errors_only":
-  true counts only those that fail, and "min_duration_us" only those that take at least so many microseconds.
+  more, not a name). Filter only by names and ids that you have seen. For system calls, kprobes and kretprobes,
+  "errors_only": true counts only those that fail, "min_duration_us" only those that take at least so many microseconds.
 - At least one command or one program. All of a round run at the same time, so what you ask for together is seen
   together: ask for commands and programs that check one another.
 

@@ -140,7 +140,8 @@ SHAPES: list[tuple[str, tuple[str, ...], re.Pattern[str]]] = [
          r"(?:-p|--password)[ =]?([^\s]+)"),
         ("option", ("mongo",),
          r"\bmongo(?:sh|dump|restore|export|import|stat|top)?[ \t][^\n]{0,400}?(?<=[ \t])-p[ \t]{0,2}([^\s]+)"),
-        ("option", ("vault",), r"\bvault[ \t]{1,4}login[ \t]{1,4}(?:-[^\s]{1,60}[ \t]{1,4}){0,4}([^\s=-][^\s=]{7,})(?!\S)"),
+        ("option", ("vault",),
+         r"\bvault[ \t]{1,4}login[ \t]{1,4}(?:-[^\s]{1,60}[ \t]{1,4}){0,4}([^\s=-][^\s=]{7,})(?!\S)"),
         ("password", ("credential",),
          r"(?i)(?<![A-Za-z])credentials?[\"']?[ \t]{0,4}[:=][ \t]{0,4}[\"']?[\w.@+-]{1,64}:"
          r"(?!\d{1,5}\b)([^\s\"'/:\[][^\s\"'/:]{3,})"),
