@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import corpus
 import pytest
-from jobs import policy_jobs, sandbox_jobs, simple_command, unfenced_jobs, worst_grants
+from jobs import look_kind, policy_jobs, sandbox_jobs, simple_command, unfenced_jobs, worst_grants
 
 
 def test_every_line_is_run_by_a_shell_and_with_the_policy() -> None:
@@ -16,11 +18,13 @@ def test_every_line_is_run_by_a_shell_and_with_the_policy() -> None:
     assert shell == [case.where for case in cases] == [job.where for job in policy_jobs(cases)]
 
 
-def test_only_lines_that_end_the_host_are_left_out_without_a_fence_but_for_one_that_is_last() -> None:
+def test_every_kind_of_look_is_tried_without_a_fence_and_one_line_that_ends_the_host_is_last() -> None:
     cases = corpus.hostile()
     fatal = {"reboot -f", "init 6"}
     jobs = unfenced_jobs(cases, fatal)
-    assert len(jobs) == len(cases) - 1
+    kinds = Counter(look_kind(job.look) for job in jobs[:-1])
+    assert set(kinds) == {look_kind(case.look) for case in cases if case.line not in fatal}
+    assert max(kinds.values()) == 8
     assert [job.line for job in jobs if job.line in fatal] == ["reboot -f"]
     assert jobs[-1].line == "reboot -f"
 

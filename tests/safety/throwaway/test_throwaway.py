@@ -15,7 +15,7 @@ from pathlib import Path
 import corpus
 import pytest
 import yaml
-from jobs import Job, policy_jobs, sandbox_jobs, unfenced_jobs
+from jobs import Job, look_kind, policy_jobs, sandbox_jobs, unfenced_jobs
 from report import merge
 from throwaway_hosts import HERE, Trial, try_out
 
@@ -78,7 +78,7 @@ def test_without_any_fence_the_looks_see_what_the_lines_do(places: Path) -> None
     noticed: collections.Counter[str] = collections.Counter()
     unnoticed = []
     for job in jobs:
-        kind = " ".join(job.look.split()[:2]) if job.look.startswith("state") else job.look.split()[0]
+        kind = look_kind(job.look)
         tried[kind] += 1
         if job.number in trial.ended or trial.results[job.number]["seen"]:
             noticed[kind] += 1

@@ -253,6 +253,8 @@ class World:
 _ONCE = (
     "modprobe scsi_debug dev_size_mb=16 && udevadm settle && test -b /dev/sda",
     "echo mq-deadline > /sys/block/sda/queue/scheduler",
+    # The kernel loads them for whoever asks about sockets; see docs/sandbox.md.
+    "modprobe -a tcp_diag udp_diag raw_diag mptcp_diag unix_diag netlink_diag af_packet_diag; ss -a -A all >/dev/null",
     f"ip link add {OUTSIDE} type veth peer name {OUTSIDE}1",
     f"for d in {OUTSIDE} {OUTSIDE}1; do sysctl -q -w net.ipv6.conf.$d.disable_ipv6=1; ip link set $d up arp off; done",
     f"ip address add 203.0.113.1/24 dev {OUTSIDE} && ip route add default dev {OUTSIDE}",
