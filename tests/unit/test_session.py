@@ -114,6 +114,13 @@ def test_progress_does_not_follow_a_link(tmp_path: Path) -> None:
     assert target.read_text() == ""
 
 
+def ran_apart(code: str) -> subprocess.CompletedProcess[str]:
+    """What a program does in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, env=environment, check=False)
+
+
 def test_a_signal_ends_a_run_also_where_it_strikes_while_the_event_is_looked_at() -> None:
     code = f"""
 import os, signal, time
@@ -125,8 +132,30 @@ with ending.event._cond:  # as whoever waits for it holds it for a moment
     time.sleep(0.1)
 print(ending.event.wait(10))
 """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    ran = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, env=environment, check=False
-    )
+    ran = ran_apart(code)
     assert ran.stdout == "True\n", ran.stderr
+
+
+def test_a_run_is_interrupted_also_where_the_first_try_came_while_something_was_cleared_away() -> None:
+    code = f"""
+import os, signal, time
+from {Ending.__module__} import Ending, Stopped
+
+class Forgets:
+    def __del__(self):  # what is raised in here is printed and forgotten
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+
+ending = Ending()
+ending.watch()
+try:
+    with ending.interruptible():
+        Forgets()
+        time.sleep(20)
+    print("waited in vain")
+except Stopped as stopped:
+    print(stopped)
+"""
+    ran = ran_apart(code)
+    assert "Exception ignored" in ran.stderr
+    assert ran.stdout == "It was stopped by SIGINT; its probes are detached and its commands ended.\n", ran.stderr

@@ -17,12 +17,14 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Optional
 
 _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+_INSISTS_SECONDS = 0.2  # between two tries to interrupt what waits
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -72,9 +74,22 @@ class Ending:
             for descriptor, _event in watched.poll():
                 if descriptor == self._woken:
                     self.event.set()
+                    self._insist()
                     return
                 watched.unregister(descriptor)
                 os.kill(os.getpid(), signal.SIGTERM)
+
+    def _insist(self) -> None:
+        """Interrupts what the main thread waits for until it waits no more.
+
+        A signal that comes a moment before a call that waits does not end it, and an exception that is raised while
+        Python clears something away is printed and forgotten.
+        """
+        main = threading.main_thread()
+        while main.is_alive() and main.ident is not None:
+            time.sleep(_INSISTS_SECONDS)
+            if self._interruptible:
+                signal.pthread_kill(main.ident, self._signal or signal.SIGTERM)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
