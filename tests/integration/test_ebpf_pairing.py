@@ -35,6 +35,17 @@ for _ in range(100):
     if os.fork() == 0: os._exit(0)
     os.wait()
 """
+# The kernel looks for signals before it makes a child, and begins anew where there is one: here a timer is never still.
+_HURRIED_FORKS = """
+import signal
+signal.signal(signal.SIGALRM, lambda *_: None)
+for _ in range(400):
+    signal.setitimer(signal.ITIMER_REAL, 20e-6, 20e-6)
+    child = os.fork()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    if child == 0: os._exit(0)
+    os.waitpid(child, 0)
+"""
 _EXECS = """
 import threading
 for _ in range(10):
@@ -91,6 +102,14 @@ def test_a_call_that_a_signal_interrupts_returns_as_the_kernel_has_it(trace: Tra
     interrupted = [event["data"] for event in result["events"] if event["data"].get("error") == error]
     assert len(interrupted) == 5
     assert all(40_000 < data["duration_us"] < 1_000_000 for data in interrupted)
+
+
+def test_a_fork_that_a_signal_makes_begin_anew_is_counted_each_time(trace: Trace, workload: Start) -> None:
+    forker = workload(_HURRIED_FORKS, "hurried")
+    (result,) = trace([program("syscalls/sys_enter_clone", pid=forker.pid)], forker.work)
+    assert result["by_result"]["ok"] == 400
+    assert result["by_result"]["ERESTARTNOINTR"] > 0
+    assert sum(result["by_result"].values()) == result["event_count"]
 
 
 def test_the_first_return_of_a_new_child_is_no_return_of_an_earlier_call(trace: Trace, workload: Start) -> None:

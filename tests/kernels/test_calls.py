@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from fixtures import Playbook
+from hiding import without_types
 from images import RECIPE
 from leftovers import tracing_programs
 from machines import Reached
@@ -85,18 +85,6 @@ def agree(count: int, result: dict[str, Any], least: int, most: int) -> None:
 def release(machine: Reached) -> tuple[int, ...]:
     """The version of the kernel that runs: major, minor."""
     return tuple(int(number) for number in machine.ssh("uname -r").stdout.split(".")[:2])
-
-
-@contextlib.contextmanager
-def without_types(machine: Reached, hidden: bool) -> Iterator[None]:
-    """Hides the kernel's type information, without which fentry is impossible."""
-    if hidden:
-        assert machine.ssh("mount -t tmpfs none /sys/kernel/btf").returncode == 0
-    try:
-        yield
-    finally:
-        if hidden:
-            machine.ssh("umount /sys/kernel/btf")
 
 
 def play(result: Path) -> list[dict[str, Any]]:

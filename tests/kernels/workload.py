@@ -13,7 +13,7 @@ from machines import Reached
 # Says its process ID, waits for a word, works, says that it has, and waits to be ended. What Python opens when it meets
 # the name of a host for the first time is opened under another name.
 _GATED = """
-import mmap, os, socket, sys, threading, time
+import fcntl, mmap, os, socket, sys, threading, time
 'localhost'.encode('idna')
 open('/proc/self/comm', 'w').write({name!r})
 print(os.getpid(), flush=True)

@@ -23,6 +23,23 @@ def form(name: str) -> Format:
     return parse_format(category, event, (FORMATS / f"{name}.txt").read_text(encoding="ascii"))
 
 
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (2, "ENOENT"),
+        (512, "ERESTARTSYS"),
+        (513, "ERESTARTNOINTR"),
+        (514, "ERESTARTNOHAND"),
+        (515, "ENOIOCTLCMD"),
+        (516, "ERESTART_RESTARTBLOCK"),
+        (517, "EPROBE_DEFER"),
+        (4095, "errno 4095"),
+    ],
+)
+def test_an_error_is_told_by_its_name_also_where_user_space_never_sees_it(code: int, name: str) -> None:
+    assert decode.result(-code, is_pointer=False) == decode.result(-code, is_pointer=True) == {"error": name}
+
+
 def test_a_format_gives_fields_and_size() -> None:
     parsed = form("sock.inet_sock_set_state")
     assert parsed.identifier > 0
