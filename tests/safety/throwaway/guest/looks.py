@@ -39,6 +39,7 @@ _SIGNS = {
     "/dev/mem": re.compile(r"\A(?!cat: ).{64}", re.DOTALL),
     "/proc/1/mem": re.compile(r"Process 1 attached|^0x[0-9a-f]+:\t0x|Saved corefile", re.MULTILINE),
 }
+_AGE = re.compile(r"\bage [\d.]+sec")  # of what the kernel remembers of a peer
 _KEYS = "/dev/input/event0"
 _KEY_EVENT = struct.pack("=HHi", 1, 30, 1)
 
@@ -88,7 +89,9 @@ class Look:
         return {}
 
     def _state(self) -> host_state.State:
-        state: host_state.State = {command: host_state.said(command) for command in _COMMANDS.get(self.name, ())}
+        state: host_state.State = {
+            command: _AGE.sub("", host_state.said(command)) for command in _COMMANDS.get(self.name, ())
+        }
         state.update({path: host_state.read(path) for path in _COMMAND_FILES.get(self.name, ())})
         if self.name == "disks":
             state["sda"] = host_state.disk()
