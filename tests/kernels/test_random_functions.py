@@ -133,12 +133,12 @@ def traced(
     events = counted_events(machine, {name: {"type": "kprobe", "count": [name]} for name in drawn})
     filtered = f'comm ~ "{NAME}*"'
     try:
-        with (
-            process(machine, gated(NAME, WORK.replace("{turns}", str(TURNS))), "reaper") as running,
-            contextlib.closing(Perf(machine, "random", list(events.values()), "-a", filtered)) as perf,
-        ):
-            hear(running)
-            with Playbook(ansible, str(folder / "play.yml"), {}) as playbook:
+        with process(machine, gated(NAME, WORK.replace("{turns}", str(TURNS))), "reaper") as running:
+            hear(running)  # to say so it wakes somebody, which perf is not to count
+            with (
+                contextlib.closing(Perf(machine, "random", list(events.values()), "-a", filtered)) as perf,
+                Playbook(ansible, str(folder / "play.yml"), {}) as playbook,
+            ):
                 playbook.await_text(f"tracing {DRAWN} probes")
                 say(running, "go")
                 assert hear(running) == "done"

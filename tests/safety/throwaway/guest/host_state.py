@@ -54,6 +54,7 @@ _VOLATILE = re.compile(
     r"/proc/sys/(fs/(quota/.*|dentry-state|inode-(nr|state)|file-nr|aio-nr)"
     r"|kernel/(random/.*|ns_last_pid|pty/nr|keys/.*)"
     r"|net/netfilter/nf_conntrack_count|kernel/perf_event_max_sample_rate|.*/tcp_fastopen_key|kernel/tainted)"
+    r"|(/var)?/tmp/systemd-private-[^/]*(/.*)?"
     r"|/var/lib/(systemd/(timers|timesync|random-seed|catalog|linger)|private|logrotate|dbus|sudo)(/.*)?"
 )
 
@@ -169,10 +170,11 @@ def disk() -> str:
 
 
 def _walk(state: State, tree: str) -> None:
-    for directory, _names, files in os.walk(tree):
-        if _VOLATILE.fullmatch(directory):
-            continue
-        state[directory] = signature(directory)
+    for directory, names, files in os.walk(tree):
+        names[:] = [name for name in names if not _VOLATILE.fullmatch(f"{directory}/{name}")]
+        # Services that the bus starts for whoever asks have a folder of their own in there while they run.
+        shared = directory in ("/tmp", "/var/tmp")
+        state[directory] = (os.lstat(directory).st_mode, sorted(names)) if shared else signature(directory)
         for name in files:
             path = f"{directory}/{name}"
             if not _VOLATILE.fullmatch(path):
