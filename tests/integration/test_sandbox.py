@@ -140,6 +140,12 @@ def test_a_command_is_not_root_and_has_no_capability(fence: Sandbox) -> None:
     assert "Seccomp:\t2" in status
 
 
+def test_a_command_that_crashes_leaves_no_core_not_even_to_a_program_that_keeps_them(fence: Sandbox) -> None:
+    # At a limit of one byte the kernel starts no such program; at none it does.
+    limits = run(fence, "cat /proc/self/limits")["output"]
+    assert next(line for line in limits.splitlines() if "core file" in line).split()[4:6] == ["1", "1"]
+
+
 def test_the_result_says_which_capability_a_program_had(fence: Sandbox) -> None:
     assert run(fence, "dmesg | head -n 1")["granted"] == {"dmesg": ["SYSLOG"]}
     assert "granted" not in run(fence, "uptime")

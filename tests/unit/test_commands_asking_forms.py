@@ -28,6 +28,11 @@ host -W 2 example.org
 host -t txt -p 8600 example.org 127.0.0.1
 nslookup -type=SOA example.org
 nslookup -port=8600 example.org 127.0.0.1
+traceroute -n -w 1 -q 1 192.0.2.1
+traceroute -T -p 443 example.org 60
+tracepath -n -m 10 192.0.2.1
+mtr -rn -c 5 192.0.2.1
+mtr -r -c 3 --tcp -P 443 example.org
 """.strip().splitlines()
 
 NO_QUESTIONS = """
@@ -47,6 +52,16 @@ host -C example.org
 nslookup -port=7999 x 127.0.0.1
 nslookup - 127.0.0.1
 nslookup -sil x
+dig +opcode=NOTIFY @192.0.2.9 example.org SOA
+dig +https=/path @192.0.2.9 example.org
+dig +ednsopt=65001:616263 @192.0.2.9 example.org
+traceroute -U -p 7999 127.0.0.1
+traceroute -p 7999 127.0.0.1
+traceroute -M udp 127.0.0.1
+tracepath -p 7999 127.0.0.1
+mtr -rn -c 1 --udp -P 7999 127.0.0.1
+mtr -rn -c 1 -P 7999 127.0.0.1
+mtr -F /etc/passwd -r
 """.strip().splitlines()
 
 
@@ -66,13 +81,14 @@ def test_what_may_send_more_or_elsewhere_goes_without_and_is_told_so(line: str) 
 
 def test_every_question_that_diagnosticians_type_and_the_policy_accepts_is_one() -> None:
     lines = [row.split(" :: ")[-1] for row in EVERYDAY.read_text().splitlines()]
-    lines += [str(RULES[name]["example"]) for name in ("dig", "host", "nslookup")]
+    asking = ("dig", "host", "nslookup", "traceroute", "tracepath", "mtr")
+    lines += [str(RULES[name]["example"]) for name in asking if "example" in RULES[name]]
     policy = Policy.default()
     asked = [
         command.arguments
         for line in lines
         for command in policy.judge(line).commands()
-        if command.arguments[0] in ("dig", "host", "nslookup")
+        if command.arguments[0] in asking
     ]
     assert len(asked) >= 10
     assert [words for words in asked if not asks(words)] == []

@@ -223,7 +223,8 @@ class Sandbox:
             words += [f"--inh-caps=-all{kept}", f"--ambient-caps=-all{kept}", f"--bounding-set=-all{kept}"]
             words += ["--no-new-privs", "--pdeathsig", "KILL"]
         bounds = self.bounds
-        words += [self.tools.prlimit, f"--cpu={int(seconds) + 2}", f"--as={bounds.memory}", "--core=0"]
+        # Of one byte: with none at all the kernel still gives a core to a program that keeps cores (systemd-coredump).
+        words += [self.tools.prlimit, f"--cpu={int(seconds) + 2}", f"--as={bounds.memory}", "--core=1"]
         words += [f"--nproc={bounds.processes}"] if self.root else []
         words += [f"--nofile={bounds.files}", f"--fsize={bounds.file_size}", "--memlock=65536", "--"]
         return words

@@ -22,13 +22,13 @@ _DNS_PORT = "re:53|853|5353|8600"
 
 # What dig's + options may say: how to ask and what to show. Not another kind of message (+opcode), nor another protocol
 # than DNS, by which a web service would be asked for a path (+https).
-_DIG_SWITCHES = (
+DIG_SWITCHES = (
     "short|tcp|vc|trace|nssearch|recurse|rdflag|rec|dnssec|do|cdflag|cd|adflag|ad|all|answer|question|stats|comments"
     "|cmd|multiline|authority|additional|identify|edns|bufsize|ttlid|ttlunits|nsid|ignore|class|crypto|rrcomments"
     "|search|showsearch|qr|besteffort|aaonly|aaflag|yaml|unknownformat|mapped|keepopen|expire|fail|onesoa|split|subnet"
     "|cookie|badcookie|idnin|idnout|header-only|multi|auth|add|ans|stat"
 )
-_DIG_VALUES = (
+DIG_VALUES = (
     r"(time|timeout)=\d{1,2}|(tries|retry)=\d|ndots=\d{1,2}|edns=\d{1,3}|bufsize=\d{1,5}|split=\d{1,3}"
     r"|subnet=[0-9A-Fa-f.:]+(/\d{1,3})?|domain=[A-Za-z0-9._-]+"
 )
@@ -278,7 +278,7 @@ RULES: dict[str, Rule] = {
         "style": "words",
         "flags": "-4 -6 -u",
         "values": {"-t": "word", "-c": "word", "-q": "host", "-x": "host", "-p": _DNS_PORT, "-b": "host"},
-        "matching": [rf"\+(no)?({_DIG_SWITCHES})|\+({_DIG_VALUES})", r"@[A-Za-z0-9._:%-]+"],
+        "matching": [rf"\+(no)?({DIG_SWITCHES})|\+({DIG_VALUES})", r"@[A-Za-z0-9._:%-]+"],
         "operands_note": "names and types are accepted, and + options that say how a question is asked over DNS",
         "refused": {
             "-f": _COMMAND_FILE,

@@ -27,8 +27,8 @@ import world as worlds  # noqa: E402
 from looks import Look, keys_can_be_typed  # noqa: E402
 from ways import Ran, Ways  # noqa: E402
 
-# A run more than this is compared with the host as it was before, file by file; where it differs, each since then is
-# run once more with such a comparison behind it.
+# A run more than this is compared with the host as it was before, file by file; where it differs, those since then are
+# run once more, in halves, with such a comparison behind each.
 _DEEP_EVERY = 200
 
 
@@ -100,20 +100,28 @@ class Trial:
         return found + left
 
     def _compare_deeply(self) -> None:
-        now = host_state.deep()
-        changed = self._told(self.deep, now)
-        self.deep = now
+        changed = self._changed_deeply()
         if changed:
             tell(deep=changed, since=[job["number"] for job in self.since])
-            for job in self.since:
-                tell(begun=job["number"])
-                self.one(job)
-                after = host_state.deep()
-                again = self._told(self.deep, after)
-                self.deep = after
-                if again:
-                    tell(number=job["number"], ran=True, seen=[], more=again, seconds=0.0, again=True)
+            self._blame(self.since)
         self.since = []
+
+    def _blame(self, jobs: list[dict[str, Any]]) -> None:
+        """Runs jobs once more, and of those after which there is a difference each half by itself."""
+        for job in jobs:
+            tell(begun=job["number"])
+            self.one(job)
+        again = self._changed_deeply()
+        if again and len(jobs) == 1:
+            tell(number=jobs[0]["number"], ran=True, seen=[], more=again, seconds=0.0, again=True)
+        elif again:
+            self._blame(jobs[: len(jobs) // 2])
+            self._blame(jobs[len(jobs) // 2 :])
+
+    def _changed_deeply(self) -> list[str]:
+        now = host_state.deep()
+        changed, self.deep = self._told(self.deep, now), now
+        return changed
 
     def _told(self, before: host_state.State, after: host_state.State) -> list[str]:
         return [f"{key} differs" for key in sorted(_keys(before, after) - self.restless)]
