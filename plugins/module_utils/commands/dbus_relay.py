@@ -6,7 +6,7 @@
 They send all lines of the handshake at once, and a proxy such as Debian 12's 0.1.4 gives up then
 (https://github.com/flatpak/xdg-dbus-proxy/issues/21). Here each line waits for the answer to the one before.
 Descriptors are not passed: whoever asks for that is told no, as the specification has it. What follows the handshake
-is bytes.
+are messages (`dbus_messages.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import os
 import select
 import socket
 import threading
+
+from .dbus_messages import NoMessage, Passing
 
 _LONGEST_LINE = 16384
 _MOST_CONNECTIONS = 64
@@ -65,9 +67,8 @@ class Relay:
                 proxy.connect(self.proxy)
                 left = _shake_hands(caller, proxy)
                 if left is not None:
-                    proxy.sendall(left)
-                    _pass_on(caller, proxy)
-        except OSError:
+                    _pass_on(caller, proxy, left)
+        except (OSError, NoMessage):
             # Whoever is connected notices by itself that the other end is gone.
             return
         finally:
@@ -110,16 +111,18 @@ def _line(source: socket.socket, held: bytearray) -> bytes | None:
     return line
 
 
-def _pass_on(caller: socket.socket, proxy: socket.socket) -> None:
-    """Bytes in both directions until one of the two is done."""
+def _pass_on(caller: socket.socket, proxy: socket.socket, left: bytes) -> None:
+    """Messages in both directions until one of the two is done; `left` is what the caller has sent already."""
+    passing = Passing()
+    proxy.sendall(passing.call(left))
     poller = select.poll()
-    others = {caller.fileno(): (caller, proxy), proxy.fileno(): (proxy, caller)}
+    others = {caller.fileno(): (caller, proxy, passing.call), proxy.fileno(): (proxy, caller, passing.answer)}
     for number in others:
         poller.register(number, select.POLLIN)
     while True:
         for number, _event in poller.poll():
-            source, target = others[number]
+            source, target, passed = others[number]
             chunk = source.recv(_CHUNK)
             if not chunk:
                 return
-            target.sendall(chunk)
+            target.sendall(passed(chunk))

@@ -51,7 +51,7 @@ found = {}
 for line, acts in json.loads(sys.argv[1]):
     pipelines = policy.judge(line).pipelines
     if acts:
-        assert not pipelines
+        assert not pipelines, "the policy accepts it"
         pipelines = [JudgedPipeline(";", [JudgedCommand(line.split(), [], Grants(dbus=methods))])]
     outcome = LineExecutor(Limits(30, 200000), lambda: False, fence, policy.paths.may_read).run(pipelines)
     found[line] = outcome.output
@@ -103,3 +103,18 @@ def test_the_bus_passes_nothing_that_acts(beside: list[str]) -> None:
         assert re.search("denied|Access|Permission|not provided|UnknownObject|authoriz", said[line], re.IGNORECASE), (
             said[line]
         )
+
+
+def test_what_all_services_are_given_is_masked(beside: list[str]) -> None:
+    subprocess.run([*beside, "systemctl", "set-environment", "TOKEN=planted"], check=True)
+    line = "systemctl show-environment"
+    assert "TOKEN=xxxxxxx" in in_the_sandbox(beside, [line], acts=True)[line].splitlines()
+    line = "systemctl show"
+    shown = in_the_sandbox(beside, [line], acts=False)[line]
+    of_root = subprocess.run([*beside, *line.split()], capture_output=True, text=True, check=True).stdout
+    assert "TOKEN=planted" in of_root
+    assert "TOKEN=xxxxxxx" in shown
+    assert "planted" not in shown
+    assert [row.partition("=")[0] for row in shown.splitlines()] == [
+        row.partition("=")[0] for row in of_root.splitlines()
+    ]
