@@ -65,6 +65,12 @@ def test_shares_of_the_time_in_which_something_waited_may_be_rounded(value: str)
     assert unsupported(text, told) == []
 
 
+def test_that_a_log_has_no_errors_is_no_claim_about_system_calls() -> None:
+    evidence = recorded("no_space")
+    assert unsupported("Writes: the kernel's log has no disk errors of the last hour.", evidence) == []
+    assert unsupported("Writes have no errors.", evidence) != []
+
+
 def test_a_number_is_borne_out_only_with_its_unit() -> None:
     evidence = recorded("refused")
     assert unsupported("The median of connect was 98.3 ms.", evidence) == ["98.3 ms"]

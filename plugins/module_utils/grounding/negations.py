@@ -46,6 +46,8 @@ _NOT_SEEN = re.compile(
     r"|\bno process was (?P<e>killed)\b",
     re.IGNORECASE,
 )
+# What is not there, and not what did not fail.
+_OF_A_LOG = re.compile(r"\b(?:logs?|journal|dmesg)\b", re.IGNORECASE)
 _VICTIM = frozenset(("oom", "kill", "killed", "killer", "victim", "mark", "memory"))
 
 
@@ -80,9 +82,11 @@ def _settle_port(reading: Reading, found: re.Match[str]) -> None:
 
 def _settle_failures(reading: Reading, found: re.Match[str], about: str) -> None:
     results = _results(reading, found, about)
-    if not results or not reading.free(found.start(), found.end()):
+    part = reading.sentence.text[slice(*reading.sentence.part(found.start()))]
+    # That a log has no errors says nothing of system calls.
+    if not results or not reading.free(found.start(), found.end()) or _OF_A_LOG.search(part):
         return
-    names = process_names(reading.sentence.text[slice(*reading.sentence.part(found.start()))], reading)
+    names = process_names(part, reading)
     clean = [source.key for source in results if _failures(source, names) == 0]
     some = [source.key for source in results if (_failures(source, names) or 0) > 0]
     if clean or some:
