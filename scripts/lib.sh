@@ -110,6 +110,19 @@ set_this_machine_up() {
         ansible-playbook -i scripts/this-machine.ini playbooks/setup.yml -e nannyapi_compiler=always
 }
 
+# Whether arguments for pytest name tests; what is to be left out is not what is named.
+names_tests() {
+    before=
+    for argument; do
+        case "$before" in
+            --ignore | --ignore-glob | --deselect) ;;
+            *) case "$argument" in tests/*) return 0 ;; esac ;;
+        esac
+        before="$argument"
+    done
+    return 1
+}
+
 # What belongs to the project, separated by NUL: what git knows or would add, as far as it is still there. Without git,
 # or where git distrusts a checkout that another user owns, everything that is not made by us.
 list_sources() {
