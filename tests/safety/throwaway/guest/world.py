@@ -255,8 +255,8 @@ _ONCE = (
     "echo mq-deadline > /sys/block/sda/queue/scheduler",
     # The kernel loads them for whoever asks about sockets; see docs/sandbox.md.
     "modprobe -a tcp_diag udp_diag raw_diag mptcp_diag unix_diag netlink_diag af_packet_diag; ss -a -A all >/dev/null",
-    # Mounted for whoever looks into it, as `find /` does.
-    "ls /proc/sys/fs/binfmt_misc",
+    # Mounted for whoever looks into them, as `find /` does.
+    "ls /proc/sys/fs/binfmt_misc /sys/kernel/debug/tracing",
     f"ip link add {OUTSIDE} type veth peer name {OUTSIDE}1",
     f"for d in {OUTSIDE} {OUTSIDE}1; do sysctl -q -w net.ipv6.conf.$d.disable_ipv6=1; ip link set $d up arp off; done",
     f"ip address add 203.0.113.1/24 dev {OUTSIDE} && ip route add default dev {OUTSIDE}",
