@@ -121,7 +121,7 @@ def run_warm(rounds: int) -> Row:
     with_bytecode = environment()
     run_once(with_bytecode)  # as above
     pairs = [(took(lambda: run_once(with_bytecode)), took(one_attach_of_bpftrace)) for _round in range(rounds)]
-    return compared("run_warm", "s", *split(pairs), "bpftrace", 0.2)
+    return compared("run_warm", "s", *split(pairs), "bpftrace", 1.0)
 
 
 def rss_warm(rounds: int) -> Row:
