@@ -62,6 +62,8 @@ tracepath -p 7999 127.0.0.1
 mtr -rn -c 1 --udp -P 7999 127.0.0.1
 mtr -rn -c 1 -P 7999 127.0.0.1
 mtr -F /etc/passwd -r
+tracepath 127.0.0.1/7999
+/usr/bin/dig -f /etc/passwd
 """.strip().splitlines()
 
 

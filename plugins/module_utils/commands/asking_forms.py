@@ -15,65 +15,74 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from .grants import Grants
 from .rules.network import DIG_SWITCHES, DIG_VALUES
 
-_PROBES = ("traceroute", "traceroute6", "mtr")
 SENDING = frozenset({"inet", "inet6"})
 
 _PLAIN = r"[A-Za-z0-9_.:][A-Za-z0-9_.:%/-]*"
 # Where name servers answer (8600: Consul's).
 _PORT = "53|853|5353|8600"
+_HOST = r"[A-Za-z0-9_.:][A-Za-z0-9_.:%-]*"  # tracepath takes HOST/PORT
 _NUMBER = r"\d{1,5}(\.\d{1,3})?"
-# By a handshake nothing is said to who answers there.
-_TO_ANY_PORT_BY_TCP = {"-p": "-T", **dict.fromkeys(("-P", "--port"), "-[46nbrwzjc]*T[46nbrwzjc]*|--tcp")}
-_TRACEROUTE = (
-    rf"-[46nIT]|{_PLAIN}",
-    {"-i": _PLAIN, **dict.fromkeys(("-w", "-q", "-m", "-p"), _NUMBER)},
+
+
+class _Form(NamedTuple):
+    """Expressions: of single words, of the words that follow options, of a word that must be there with an option."""
+
+    single: str
+    values: dict[str, str]
+    needs: tuple[tuple[str, str], ...] = ()
+
+
+# To a port of one's choice by TCP alone: with a handshake nothing is said to who answers there.
+_TRACEROUTE = _Form(
+    rf"-[46nIT]|{_PLAIN}", {"-i": _PLAIN, **dict.fromkeys(("-w", "-q", "-m", "-p"), _NUMBER)}, (("-p", "-T"),)
 )
-# For each program: single words, and options with the expression of the word that follows them.
-_FORMS: dict[str, tuple[str, dict[str, str]]] = {
-    "dig": (
+_FORMS: dict[str, _Form] = {
+    "dig": _Form(
         rf"-[46u]|\+(no)?({DIG_SWITCHES})|\+({DIG_VALUES})|@[A-Za-z0-9._:%-]+|{_PLAIN}",
         {"-p": _PORT, **dict.fromkeys(("-t", "-c", "-q", "-x", "-b"), _PLAIN)},
     ),
-    "host": (
+    "host": _Form(
         rf"-[46adrsTUv]+|{_PLAIN}",
         {"-p": _PORT, **dict.fromkeys(("-t", "-W", "-R", "-c"), _PLAIN)},
     ),
-    "nslookup": (
+    "nslookup": _Form(
         r"-(no)?(debug|recurse|vc)|-all|-(type|query|querytype|class|timeout|retry|domain)=[A-Za-z0-9.-]+"
         rf"|-port=({_PORT})|{_PLAIN}",
         {},
     ),
     "traceroute": _TRACEROUTE,
     "traceroute6": _TRACEROUTE,
-    "tracepath": (rf"-[46bn]|{_PLAIN}", {"-m": _NUMBER}),
-    "mtr": (
+    "tracepath": _Form(rf"-[46bn]|{_HOST}", {"-m": _NUMBER}),
+    "mtr": _Form(
         rf"-[46nbrwTzjc]+|--(report|report-wide|no-dns|show-ips|tcp|aslookup|json)|{_PLAIN}",
         dict.fromkeys(
             ("-c", "--report-cycles", "-i", "--interval", "-m", "--max-ttl", "-P", "--port"),
             _NUMBER,
         ),
+        tuple((option, "-[46nbrwzjc]*T[46nbrwzjc]*|--tcp") for option in ("-P", "--port")),
     ),
 }
 
 
 def asks(words: Sequence[str]) -> bool:
     """Whether these words, the program's name first, are certain to send nothing that is not among them."""
-    single, values = _FORMS[words[0]]
-    if words[0] in _PROBES and not all(_by_tcp(word, words) for word in words):
+    form = _FORMS[_name(words[0])]
+    if any(option in words and not any(re.fullmatch(need, word) for word in words) for option, need in form.needs):
         return False
     rest = iter(words[1:])
     return all(
-        re.fullmatch(values[word], next(rest, "")) if word in values else re.fullmatch(single, word) for word in rest
+        re.fullmatch(form.values[word], next(rest, "")) if word in form.values else re.fullmatch(form.single, word)
+        for word in rest
     )
 
 
-def _by_tcp(word: str, words: Sequence[str]) -> bool:
-    needed = _TO_ANY_PORT_BY_TCP.get(word)
-    return needed is None or any(re.fullmatch(needed, other) for other in words)
+def _name(word: str) -> str:
+    return word.rpartition("/")[2] if word.startswith("/") else word
 
 
 def bounded_asking(words: Sequence[str], grants: Grants) -> tuple[Grants, list[str]]:
@@ -83,7 +92,7 @@ def bounded_asking(words: Sequence[str], grants: Grants) -> tuple[Grants, list[s
     """
     if not grants.network & SENDING:
         return grants, []
-    place = next((place for place, word in enumerate(words) if word in _FORMS), None)
+    place = next((place for place, word in enumerate(words) if _name(word) in _FORMS), None)
     if place is None or asks(words[place:]):
         return grants, []
     return replace(grants, network=grants.network - SENDING), [

@@ -5,7 +5,8 @@
 
 The manager of services tells its environment to whoever may read its properties, which systemctl does for half of what
 it shows. It is what every service is given, secrets among it. So its values are masked on their way, in place: no
-length changes, and what is no answer about the manager itself passes untouched.
+length changes, and what is no answer about the manager itself passes untouched. (Libraries for D-Bus give values, and
+no place in a message where they stand; to put a message together anew would be to vouch for all of it.)
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class NoMessage(Exception):
 
 @dataclass
 class _Header:
+    """`order`: of bytes, for struct; `body`: where it begins, in bytes; `fields`: texts and numbers, by their code."""
+
     order: str
     kind: int
     serial: int
@@ -40,7 +43,11 @@ class _Header:
 
 @dataclass
 class Passing:
-    """Both directions of one connection, from the end of its handshake on."""
+    """Both directions of one connection, from the end of its handshake on.
+
+    `asked`: serials of questions about the manager that are not answered yet; the other two hold what is no whole
+    message so far.
+    """
 
     asked: set[int] = field(default_factory=set)
     from_caller: bytearray = field(default_factory=bytearray)
@@ -132,7 +139,7 @@ def _parsed(message: bytearray) -> _Header:
 def _mask(message: bytearray, header: _Header) -> None:
     """Puts an x for each byte behind the `=` of the entries of the environment, wherever it is among the properties."""
     at = header.body
-    if message[at:].startswith(_STRINGS):  # the one property that holds strings and was asked for by itself, perhaps
+    if message.startswith(_STRINGS, at):  # the one property that holds strings and was asked for by itself, perhaps
         _mask_strings(message, header.order, at + len(_STRINGS))
     key = struct.pack(f"{header.order}I", len(_PROPERTY) - 1) + _PROPERTY + _STRINGS
     while (at := message.find(key, at)) >= 0:

@@ -173,8 +173,9 @@ def _walk(state: State, tree: str) -> None:
     for directory, names, files in os.walk(tree):
         names[:] = [name for name in names if not _VOLATILE.fullmatch(f"{directory}/{name}")]
         # Services that the bus starts for whoever asks have a folder of their own in there while they run.
-        shared = directory in ("/tmp", "/var/tmp")
-        state[directory] = (os.lstat(directory).st_mode, sorted(names)) if shared else signature(directory)
+        found = os.lstat(directory)
+        shared = (found.st_mode, found.st_uid, found.st_gid, sorted(names))
+        state[directory] = shared if directory in ("/tmp", "/var/tmp") else signature(directory)
         for name in files:
             path = f"{directory}/{name}"
             if not _VOLATILE.fullmatch(path):
