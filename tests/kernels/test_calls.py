@@ -19,6 +19,7 @@ from hiding import without_types
 from images import RECIPE
 from leftovers import tracing_programs
 from machines import Reached
+from plays import kept, write_trace
 from truth import Perf, counted_events, forget_events, passed_over
 from workload import gated, hear, process, say
 
@@ -52,24 +53,23 @@ def traced(
             with (
                 process(machine, gated(WORK["name"], WORK["body"]), "thresh") as running,
                 contextlib.closing(Perf(machine, "sent", list(events.values()), f"-p {int(hear(running))}")) as perf,
+                Playbook(ansible, write_trace(folder, requests()), {}) as playbook,
             ):
-                (folder / "play.yml").write_text(json.dumps(play(folder / "result.json")))
-                with Playbook(ansible, str(folder / "play.yml"), {}) as playbook:
-                    playbook.await_text(f"tracing {len(CALLS['programs'])} probes")
-                    say(running, "go")
-                    assert hear(running) == "done"
-                    sent = perf.stop()[events["sent"]]
-                    passed = passed_over(machine).get(events["sent"], 0)
-                    output = playbook.finish()
-                    assert playbook.status == 0, output
+                playbook.await_text(f"tracing {len(CALLS['programs'])} probes")
+                say(running, "go")
+                assert hear(running) == "done"
+                sent = perf.stop()[events["sent"]]
+                passed = passed_over(machine).get(events["sent"], 0)
+                output = playbook.finish()
+                assert playbook.status == 0, output
         finally:
             forget_events(machine)
-    found = json.loads((folder / "result.json").read_text())["ebpf_results"]
-    for result in found.values():
+    results = kept(folder)
+    for result in results.values():
         print(json.dumps({**result, "events": result["events"][:3]}, indent=1))
     known = typed or RECIPE["kernels"][machine.kernel]["headers"] == "installed"
     said = {"how": how, "perf": sent, "passed_over": passed, "known": known}
-    return {**{result["program_name"]: result for result in found.values()}, **said}
+    return {**results, **said}
 
 
 def agree(count: int, result: dict[str, Any], least: int, most: int) -> None:
@@ -87,8 +87,9 @@ def release(machine: Reached) -> tuple[int, ...]:
     return tuple(int(number) for number in machine.ssh("uname -r").stdout.split(".")[:2])
 
 
-def play(result: Path) -> list[dict[str, Any]]:
-    programs = [
+def requests() -> list[dict[str, Any]]:
+    """All that the cases ask for."""
+    return [
         {
             "name": name,
             "type": program["type"],
@@ -98,14 +99,6 @@ def play(result: Path) -> list[dict[str, Any]]:
         }
         for name, program in CALLS["programs"].items()
     ]
-    # Without a limit: on an emulated processor every program takes many times what it takes on a real one.
-    trace = {"programs": programs, "max_cpu_share": 0}
-    copy = {"content": "{{ trace | to_json }}", "dest": str(result)}
-    tasks: list[dict[str, Any]] = [
-        {"nannyapi.diagnostics.ebpf_trace": trace, "become": True, "register": "trace"},
-        {"ansible.builtin.copy": copy, "delegate_to": "localhost"},
-    ]
-    return [{"hosts": "all", "gather_facts": False, "tasks": tasks}]
 
 
 def test_it_was_attached_as_this_is_about(traced: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fixtures import Playbook
 from machines import Reached
+from plays import kept, write_trace
 from truth import Perf
 from workload import gated, hear, process, say
 
@@ -34,19 +35,11 @@ def traced(
     """
     folder = tmp_path_factory.mktemp("costly")
     wanted = {"name": "reads", "type": "kretprobe", "target": "vfs_read", "filters": {"comm": NAME}}
-    trace = {"programs": [{**wanted, "duration": SECONDS}], "max_cpu_share": 0.02}
-    tasks: list[dict[str, Any]] = [
-        {"nannyapi.diagnostics.ebpf_trace": trace, "become": True, "register": "trace"},
-        {
-            "ansible.builtin.copy": {"content": "{{ trace | to_json }}", "dest": str(folder / "result.json")},
-            "delegate_to": "localhost",
-        },
-    ]
-    (folder / "play.yml").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+    path = write_trace(folder, [{**wanted, "duration": SECONDS}], max_cpu_share=0.02)
     with (
         process(machine, gated(NAME, WORK), NAME) as running,
         contextlib.closing(Perf(machine, "costly", [COUNTED], f"-p {int(hear(running))}")) as perf,
-        Playbook(ansible, str(folder / "play.yml"), {}) as playbook,
+        Playbook(ansible, path, {}) as playbook,
     ):
         playbook.await_text("tracing 1 probes")
         say(running, "go")
@@ -54,7 +47,7 @@ def traced(
         counts = perf.stop()
         printed = playbook.finish()
         assert playbook.status == 0, printed
-    (result,) = json.loads((folder / "result.json").read_text())["ebpf_results"].values()
+    (result,) = kept(folder).values()
     print(json.dumps({**result, "events": result["events"][:2]}, indent=1))
     return counts[COUNTED], result
 

@@ -12,6 +12,7 @@ import pytest
 from fixtures import Playbook
 from hiding import without_types
 from machines import Reached
+from plays import kept, write_trace
 from workload import gated, hear, process, say
 
 from playbooks import Ansible
@@ -70,24 +71,13 @@ def traced(
                 {"name": name, **program, "filters": {"pid": pid}, "duration": SECONDS}
                 for name, program in PROGRAMS.items()
             ]
-            copy = {"content": "{{ trace | to_json }}", "dest": str(folder / "result.json")}
-            tasks: list[dict[str, Any]] = [
-                {
-                    "nannyapi.diagnostics.ebpf_trace": {"programs": programs, "max_cpu_share": 0},
-                    "become": True,
-                    "register": "trace",
-                },
-                {"ansible.builtin.copy": copy, "delegate_to": "localhost"},
-            ]
-            (folder / "play.yml").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
-            with Playbook(ansible, str(folder / "play.yml"), {}) as playbook:
+            with Playbook(ansible, write_trace(folder, programs), {}) as playbook:
                 playbook.await_text(f"tracing {len(PROGRAMS)} probes")
                 say(running, "go")
                 assert hear(running) == "done"
                 printed = playbook.finish()
                 assert playbook.status == 0, printed
-        found = json.loads((folder / "result.json").read_text())["ebpf_results"].values()
-        both.append({result["program_name"]: result for result in found})
+        both.append(kept(folder))
     return both
 
 

@@ -15,6 +15,7 @@ from fixtures import Playbook
 from images import RECIPE
 from leftovers import tracing_programs
 from machines import Reached
+from plays import kept, write_trace
 from workload import gated, hear, process, say
 
 from playbooks import Ansible
@@ -44,21 +45,17 @@ def traced(
     assert tracing_programs(machine) == []
     with process(machine, gated(work["name"], work["body"])) as running:
         pid = int(hear(running))
-        play = [{"hosts": "all", "gather_facts": False, "tasks": trace_tasks(pid, folder / "result.json")}]
-        (folder / "play.yml").write_text(json.dumps(play))
-        with Playbook(ansible, str(folder / "play.yml"), {}) as playbook:
+        with Playbook(ansible, write_trace(folder, requests(pid)), {}) as playbook:
             playbook.await_text(f"tracing {len(TRACES['programs'])} probes")
             say(running, "go")
             assert hear(running) == "done"
             output = playbook.finish()
             assert playbook.status == 0, output
-    found = json.loads((folder / "result.json").read_text())["ebpf_results"]
-    results = {result["program_name"]: result for result in found.values()}
-    return {**results, "pid": pid, "left": tracing_programs(machine)}
+    return {**kept(folder), "pid": pid, "left": tracing_programs(machine)}
 
 
-def trace_tasks(pid: int, result: Path) -> list[dict[str, Any]]:
-    """Traces all that the cases ask for, and keeps the result on this side."""
+def requests(pid: int) -> list[dict[str, Any]]:
+    """All that the cases ask for."""
     programs = []
     for name, case in TRACES["programs"].items():
         filters = dict(case.get("filters", {}))
@@ -66,15 +63,7 @@ def trace_tasks(pid: int, result: Path) -> list[dict[str, Any]]:
             filters["pid"] = pid
         wanted = {"name": name, "type": case.get("type", "tracepoint"), "target": case["target"], "filters": filters}
         programs.append({**wanted, "duration": 30})
-    # Without a limit: on an emulated processor every program takes many times what it takes on a real one.
-    trace = {"programs": programs, "max_cpu_share": 0}
-    return [
-        {"nannyapi.diagnostics.ebpf_trace": trace, "become": True, "register": "trace"},
-        {
-            "ansible.builtin.copy": {"content": "{{ trace | to_json }}", "dest": str(result)},
-            "delegate_to": "localhost",
-        },
-    ]
+    return programs
 
 
 def test_the_machine_runs_its_kernel(machine: Reached) -> None:

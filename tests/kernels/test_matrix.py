@@ -20,6 +20,7 @@ from conftest import REPOSITORY
 from fixtures import Playbook
 from leftovers import tracing_programs
 from machines import Reached
+from plays import kept, write_trace
 from truth import Perf, counted_events, forget_events, interrupts, passed_over
 from workload import gated, hear, process, say
 
@@ -71,8 +72,9 @@ def measure(
             contextlib.closing(Perf(machine, "tree", tree, f"-p {int(hear(running))}")) as on_tree,
             contextlib.closing(Perf(machine, "wide", wide, "-a", BY_NAME)) as on_all,
         ):
-            (folder / "play.yml").write_text(json.dumps(play(set(names) - set(refused), folder / "result.json")))
-            with Playbook(ansible, str(folder / "play.yml"), {}) as playbook:
+            programs = requests(set(names) - set(refused))
+            path = write_trace(folder, programs, keep_errors=True, max_events=500)
+            with Playbook(ansible, path, {}) as playbook:
                 playbook.await_text("tracing ")
                 begun = time.monotonic()
                 say(running, "go")
@@ -88,8 +90,7 @@ def measure(
     finally:
         forget_events(machine)
     assert (folder / "result.json").exists(), printed
-    found = json.loads((folder / "result.json").read_text())["ebpf_results"]
-    results = {**refused, **{result["program_name"]: result for result in found.values()}}
+    results = {**refused, **kept(folder)}
     measured = {}
     for name in names:
         result = results[name]
@@ -133,20 +134,6 @@ def refusals(ansible: Ansible, names: list[str]) -> dict[str, dict[str, Any]]:
         if answer["failed"]:
             refused[name] = {"event_count": 0, "events": [], "started": 0, "error": answer["msg"]}
     return refused
-
-
-def play(names: Iterable[str], result: Path) -> list[dict[str, Any]]:
-    """Traces probes all at once, and keeps what came of it, also where some could not be attached."""
-    # Without a limit: on an emulated processor every program takes many times what it takes on a real one.
-    trace = {"programs": requests(names), "max_events": 500, "max_cpu_share": 0}
-    tasks: list[dict[str, Any]] = [
-        {"nannyapi.diagnostics.ebpf_trace": trace, "become": True, "register": "trace", "ignore_errors": True},
-        {
-            "ansible.builtin.copy": {"content": "{{ trace | to_json }}", "dest": str(result)},
-            "delegate_to": "localhost",
-        },
-    ]
-    return [{"hosts": "all", "gather_facts": False, "tasks": tasks}]
 
 
 def row(machine: Reached, probe: dict[str, Any], truth: str, expected: Any, result: dict[str, Any]) -> dict[str, Any]:

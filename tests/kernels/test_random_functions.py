@@ -17,6 +17,7 @@ import pytest
 from conftest import REPOSITORY
 from fixtures import Playbook
 from machines import Reached
+from plays import kept, write_trace
 from truth import Perf, counted_events, forget_events, passed_over
 from workload import gated, hear, process, say
 
@@ -121,15 +122,7 @@ def traced(
         {"name": name, "type": "kprobe", "target": name, "filters": {"comm": f"{NAME}*"}, "duration": SECONDS}
         for name in drawn
     ]
-    trace = {"programs": programs, "max_cpu_share": 0}
-    tasks: list[dict[str, Any]] = [
-        {"nannyapi.diagnostics.ebpf_trace": trace, "become": True, "register": "trace"},
-        {
-            "ansible.builtin.copy": {"content": "{{ trace | to_json }}", "dest": str(folder / "result.json")},
-            "delegate_to": "localhost",
-        },
-    ]
-    (folder / "play.yml").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+    path = write_trace(folder, programs)
     events = counted_events(machine, {name: {"type": "kprobe", "count": [name]} for name in drawn})
     filtered = f'comm ~ "{NAME}*"'
     try:
@@ -137,7 +130,7 @@ def traced(
             hear(running)  # to say so it wakes somebody, which perf is not to count
             with (
                 contextlib.closing(Perf(machine, "random", list(events.values()), "-a", filtered)) as perf,
-                Playbook(ansible, str(folder / "play.yml"), {}) as playbook,
+                Playbook(ansible, path, {}) as playbook,
             ):
                 playbook.await_text(f"tracing {DRAWN} probes")
                 say(running, "go")
@@ -149,8 +142,7 @@ def traced(
                 assert playbook.status == 0, printed
     finally:
         forget_events(machine)
-    found = json.loads((folder / "result.json").read_text())["ebpf_results"].values()
-    results = {result["program_name"]: result for result in found}
+    results = kept(folder)
     return [Traced(known[name], counts[events[name]], passed.get(events[name], 0), results[name]) for name in drawn]
 
 

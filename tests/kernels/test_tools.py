@@ -17,6 +17,7 @@ import pytest
 import yaml
 from fixtures import Playbook
 from machines import Reached
+from plays import kept, write_trace
 from workload import gated, hear, process, say
 
 from playbooks import Ansible
@@ -77,8 +78,8 @@ def seen(
         before = {name: tool.events() for name, tool in tools.items()}
         running = ending.enter_context(process(machine, body, "plum"))
         pid = int(hear(running))
-        (folder / "play.yml").write_text(json.dumps(play(folder / "result.json")))
-        playbook = ending.enter_context(Playbook(ansible, str(folder / "play.yml"), {}))
+        path = write_trace(folder, requests(), max_events=500)  # all of the events
+        playbook = ending.enter_context(Playbook(ansible, path, {}))
         playbook.await_text("tracing ")
         say(running, "go")
         assert hear(running) == "done"
@@ -87,8 +88,7 @@ def seen(
         machine.ssh("pkill -INT -f '[b]pfcc'; pkill -INT -x bpftrace; sleep 5")  # they say what they still have
         after = {name: tool.events() - before[name] for name, tool in tools.items()}
         print(pid, {name: tool.said()[-2000:] for name, tool in tools.items()})
-    found = json.loads((folder / "result.json").read_text())["ebpf_results"]
-    results = {result["program_name"]: result for result in found.values()}
+    results = kept(folder)
     return {name: (after[name], results[name]) for name in TOOLS}
 
 
@@ -104,34 +104,10 @@ def rehearse(machine: Reached, body: str, tool: Tool) -> None:
         time.sleep(10)  # it says what it saw a moment later
 
 
-def play(result: Path) -> list[dict[str, Any]]:
-    """Traces what the tools trace, and keeps all of the events.
-
-    Without a limit: on an emulated processor every program takes many times what it takes on a real one.
-    """
+def requests() -> list[dict[str, Any]]:
+    """What the tools trace."""
     seconds = CASES["workload"]["seconds"]
-    programs = [{"name": name, **case["program"], "duration": seconds} for name, case in TOOLS.items()]
-    return [
-        {
-            "hosts": "all",
-            "gather_facts": False,
-            "tasks": [
-                {
-                    "nannyapi.diagnostics.ebpf_trace": {
-                        "programs": programs,
-                        "max_events": 500,
-                        "max_cpu_share": 0,
-                    },
-                    "become": True,
-                    "register": "trace",
-                },
-                {
-                    "ansible.builtin.copy": {"content": "{{ trace | to_json }}", "dest": str(result)},
-                    "delegate_to": "localhost",
-                },
-            ],
-        }
-    ]
+    return [{"name": name, **case["program"], "duration": seconds} for name, case in TOOLS.items()]
 
 
 def flat(event: dict[str, Any]) -> dict[str, Any]:
