@@ -191,6 +191,42 @@ def test_a_struct_that_this_kernel_does_not_have_is_left_out(tmp_path: Path, mon
     assert ["renamedata" in text for text in asked] == [True, False]
 
 
+def test_what_an_older_bcc_lacks_is_taken_from_the_kernel_s_own_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    queue = "struct bpf_wq {\n\t__u64 __opaque[2];\n} __attribute__((aligned(8)));"
+    root = "struct bpf_rb_root {\n\t__u64 __opaque[2];\n} __attribute__((aligned(8)));"
+
+    def refuse_twice(text: str) -> str:
+        asked.append(text)
+        for name in ("bpf_wq", "bpf_rb_root"):  # the second is beyond where the message is cut
+            if f"struct {name} {{" not in text:
+                raise HostError(f"include/linux/bpf.h:368: error: 'sizeof' of an incomplete type 'struct {name}'")
+        return read_layouts("debian-6.1")
+
+    monkeypatch.setattr(header_source, "record_layouts", refuse_twice)
+    bpf = f"struct bpf_other {{\n\t__u32 a;\n}};\n{queue}\n{root}\n"
+    assert source(tmp_path, "tcp_connect", include__uapi__linux__bpf=bpf).locate("sock", "sk_protocol").hops == (516,)
+    assert len(asked) == 3
+    assert asked[2].index("linux/types.h") < asked[2].index(queue) < asked[2].index("net/sock.h")
+    assert root in asked[2]
+    assert "bpf_other" not in asked[2]
+
+
+def test_what_nobody_defines_is_said_after_a_second_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def refuse(text: str) -> str:
+        asked.append(text)
+        raise HostError("error: 'sizeof' of an incomplete type 'struct bpf_wq'")
+
+    monkeypatch.setattr(header_source, "record_layouts", refuse)
+    with pytest.raises(HostError, match="bpf_wq"):
+        source(tmp_path, "tcp_connect")
+    assert len(asked) == 2
+
+
 def test_what_cannot_be_compiled_is_said_and_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 

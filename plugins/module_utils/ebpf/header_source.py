@@ -101,7 +101,9 @@ class HeaderSource:
         includes = list(dict.fromkeys(header for group in chosen for header in group["include"]))
         structs = list(dict.fromkeys(struct for group in chosen for struct in group["structs"]))
         try:
-            said = self._programs.layouts(program(includes, structs), lambda: _laid_out(includes, structs))
+            said = self._programs.layouts(
+                program(includes, structs), lambda: _laid_out(includes, structs, self._folders)
+            )
             layouts = Layouts(said, self._known["scalars"])
         except HostError as error:
             self._failed.update(dict.fromkeys(new, error))
@@ -132,22 +134,37 @@ class HeaderSource:
         return signatures[0] if len(signatures) == 1 else _common(signatures) if signatures else None
 
 
-def _laid_out(includes: list[str], structs: list[str]) -> str:
-    """What the compiler says of some structs; those that this kernel does not have are left out at a second try."""
-    try:
-        return record_layouts(program(includes, structs))
-    except HostError as error:
-        lacking = set(_LACKING.findall(str(error)))
-        if not lacking:
-            raise
-        return record_layouts(program(includes, [struct for struct in structs if struct not in lacking]))
+def _laid_out(includes: list[str], structs: list[str], folders: list[Path]) -> str:
+    """What the compiler says of some structs, in as many tries as it takes. Raises HostError.
+
+    Those that this kernel does not have are left out. BCC brings a `uapi/linux/bpf.h` of its own: where it is older
+    than the kernel, what that lacks and other headers measure is taken from the kernel's.
+    """
+    lacking: set[str] = set()
+    while True:
+        wanted = [struct for struct in structs if struct not in lacking]
+        try:
+            return record_layouts(program(includes, wanted, _defined(folders, lacking - set(structs))))
+        except HostError as error:
+            more = set(_LACKING.findall(str(error))) - lacking
+            if not more:
+                raise
+            lacking |= more
 
 
-def program(includes: list[str], structs: list[str]) -> str:
+def _defined(folders: list[Path], structs: Iterable[str]) -> str:
+    """The definitions of some structs in the kernel's own header of eBPF; none of what it does not define."""
+    text = "".join(_text(folder / "include/uapi/linux/bpf.h") for folder in folders)
+    found = (re.search(rf"^struct {struct} \{{[^{{}}]*\}}[^;]*;", text, re.MULTILINE) for struct in sorted(structs))
+    return "".join(f"{definition[0]}\n" for definition in found if definition)
+
+
+def program(includes: list[str], structs: list[str], definitions: str = "") -> str:
     """A program that needs to know how large some structs are, of some headers as far as there are such."""
     lines = [f"#if __has_include(<{header}>)\n#include <{header}>\n#endif" for header in includes]
     sizes = "".join(f"\n\t\t+ sizeof(struct {struct})" for struct in structs)
-    return "\n".join(lines) + f"\nint sizes(void *ctx)\n{{\n\treturn 0{sizes};\n}}\n"
+    first = f"#include <linux/types.h>\n{definitions}" if definitions else ""
+    return first + "\n".join(lines) + f"\nint sizes(void *ctx)\n{{\n\treturn 0{sizes};\n}}\n"
 
 
 def _folders(headers: Optional[Headers], release: str) -> list[Path]:
