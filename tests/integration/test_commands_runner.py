@@ -183,8 +183,8 @@ def test_a_refused_command_is_not_run_and_says_why(tmp_path: Path) -> None:
 
 def test_a_command_that_does_not_end_is_ended_and_keeps_what_it_wrote() -> None:
     started = time.monotonic()
-    result = run("echo before; sleep 10; echo after", seconds=0.5)
-    assert time.monotonic() - started < 3
+    result = run("echo before; sleep 10; sleep 10; sleep 10; echo after", seconds=0.5)
+    assert time.monotonic() - started < 25
     assert result["timed_out"] is True
     assert result["output"] == "before\n"
     assert "did not end within 0.5 s" in result["error"]
@@ -208,16 +208,16 @@ def test_grandchildren_and_those_that_ignore_the_asking_are_ended_too(script: st
     started = time.monotonic()
     result = run(f'sh -c "{script}"', seconds=0.7, policy=policy_with("sh"))
     assert result["timed_out"] is True
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 25
 
 
 @pytest.mark.parametrize("script", ["sleep 60 & echo done", "setsid sleep 60 & echo done"])
 def test_what_a_finished_program_left_behind_is_ended_and_does_not_hold_up_the_rest(script: str) -> None:
     started = time.monotonic()
-    result = run(f"sh -c '{script}'", seconds=20, policy=policy_with("sh"))
+    result = run(f"sh -c '{script}'", seconds=50, policy=policy_with("sh"))
     assert result["output"] == "done\n"
     assert result["exit_code"] == 0
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 25
 
 
 def test_endless_output_is_bounded_and_counted() -> None:
@@ -249,7 +249,8 @@ def test_output_that_is_no_text_does_no_harm(tmp_path: Path) -> None:
 
 
 def test_several_run_at_once_and_results_keep_their_order() -> None:
-    commands = [{"id": f"c{number}", "command": f"sleep 0.5; echo {number}"} for number in range(6)]
+    line = "date +%s.%N; sleep 2; date +%s.%N; echo {}"
+    commands = [{"id": f"c{number}", "command": line.format(number)} for number in range(6)]
     done: list[str] = []
     threads = set()
 
@@ -257,10 +258,10 @@ def test_several_run_at_once_and_results_keep_their_order() -> None:
         done.append(result["id"])
         threads.add(threading.current_thread())
 
-    started = time.monotonic()
-    results = run_commands(commands, policy=Policy.default(), limits=Limits(10, 1000), parallel=6, on_done=on_done)
-    assert time.monotonic() - started < 2.5
-    assert [result["output"] for result in results] == [f"{number}\n" for number in range(6)]
+    results = run_commands(commands, policy=Policy.default(), limits=Limits(30, 1000), parallel=6, on_done=on_done)
+    begun, ended, numbers = zip(*(result["output"].split() for result in results))
+    assert max(map(float, begun)) < min(map(float, ended))
+    assert list(numbers) == [str(number) for number in range(6)]
     assert sorted(done) == [f"c{number}" for number in range(6)]
     assert threads == {threading.current_thread()}
 
@@ -273,16 +274,16 @@ def test_only_as_many_run_at_once_as_asked_for() -> None:
 
 
 def test_a_stopped_diagnosis_ends_what_runs_and_starts_nothing_more() -> None:
-    commands = [{"id": f"c{number}", "command": "echo up; sleep 10"} for number in range(5)]
-    stop_at = time.monotonic() + 0.6
+    commands = [{"id": f"c{number}", "command": "echo up; sleep 10; sleep 10; sleep 10"} for number in range(5)]
+    stop_at = time.monotonic() + 3
     results = run_commands(
         commands,
         policy=Policy.default(),
-        limits=Limits(30, 1000),
+        limits=Limits(90, 1000),
         parallel=2,
         cancelled=lambda: time.monotonic() > stop_at,
     )
-    assert time.monotonic() - stop_at < 2
+    assert time.monotonic() - stop_at < 25
     assert [result["id"] for result in results] == ["c0", "c1", "c2", "c3", "c4"]
     assert [result["output"] for result in results] == ["up\n", "up\n", "", "", ""]
     assert all("stopped" in result["error"] and "before" in result["error"] for result in results)

@@ -156,13 +156,8 @@ def test_an_issue_that_was_marked_is_still_the_same_issue(tmp_path: Path) -> Non
     "piece", ["response_type: ", "commands: [{", "role: system ", "\\u0072", "YWJj", "a\u0430", "<|", "# ", "\n\n"]
 )
 def test_time_grows_with_the_text_and_no_faster(piece: str) -> None:
-    def seconds(length: int) -> float:
-        text = (piece * (length // len(piece) + 1))[:length]
-        best = 1e9
-        for _attempt in range(3):
-            started = time.process_time()
-            marked({"output": text})
-            best = min(best, time.process_time() - started)
-        return best
-
-    assert seconds(80_000) < 40 * max(seconds(10_000), 0.001)
+    # A second or so where it grows with the text, minutes where it grows with its square: a busy machine is neither.
+    text = (piece * (1_000_000 // len(piece) + 1))[:1_000_000]
+    started = time.process_time()
+    marked({"output": text})
+    assert time.process_time() - started < 60

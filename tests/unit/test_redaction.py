@@ -153,14 +153,11 @@ def test_a_secret_that_the_cut_of_an_output_divides_is_not_shown(shift: int) -> 
      "curl -u a", 'password=\\"', "authorization: ", "1.", "ab:", "$6$", "a-key-", "\n", "htpasswd -b "],
 )  # fmt: skip
 def test_hostile_text_takes_time_that_grows_with_it(part: str) -> None:
-    def took(size: int) -> float:
-        text = (part * (size // len(part) + 1))[:size]
-        started = time.process_time()
-        Redactor(("addresses", "hosts", "users")).text(text)
-        return time.process_time() - started
-
-    assert took(50_000) < 3
-    assert took(50_000) < 12 * took(10_000) + 0.2
+    # Two seconds where it grows with the text, minutes where it grows with its square: a busy machine is neither.
+    text = (part * (1_000_000 // len(part) + 1))[:1_000_000]
+    started = time.process_time()
+    Redactor(("addresses", "hosts", "users")).text(text)
+    assert time.process_time() - started < 60
 
 
 def test_addresses_and_users_are_redacted_consistently_where_wanted() -> None:
