@@ -39,6 +39,7 @@
 #define RESULT_POINTER 2 /* as well; and there may be none */
 #define RESULT_VALUE 3
 #define RESULT_BOOL 4
+#define RESULT_ALLOCATION 5 /* a pointer, and that there is none is a failure */
 
 /* Keys of `by_result` that are no errno. */
 #define NO_POINTER -1
@@ -368,17 +369,24 @@ static __always_inline s64 result_of(struct function_plan *wanted, u64 returned)
 	return returned;
 }
 
+static __always_inline int is_pointer(struct function_plan *wanted)
+{
+	return wanted->result == RESULT_POINTER || wanted->result == RESULT_ALLOCATION;
+}
+
 static __always_inline int has_failed(struct function_plan *wanted, s64 result)
 {
-	return (wanted->result == RESULT_ERRNO || wanted->result == RESULT_POINTER) && is_error(result);
+	if (wanted->result == RESULT_ALLOCATION && !result)
+		return 1;
+	return (wanted->result == RESULT_ERRNO || is_pointer(wanted)) && is_error(result);
 }
 
 static __always_inline s64 result_key(struct function_plan *wanted, s64 result)
 {
+	if (is_pointer(wanted) && !result)
+		return NO_POINTER;
 	if (has_failed(wanted, result))
 		return -result;
-	if (wanted->result == RESULT_POINTER && !result)
-		return NO_POINTER;
 	if (wanted->result == RESULT_BOOL)
 		return result ? TRUE : FALSE;
 	return 0;
@@ -416,7 +424,7 @@ static __always_inline void await_return(struct function_event *event, u64 frame
 		add_total(TOTAL_NOT_PAIRED);
 }
 
-/* A return whose entry was not kept: of our own process tree, or `in_flight` was full. */
+/* A return whose entry was not kept: of our own process tree, `in_flight` was full, or the kernel skipped the entry. */
 static __always_inline void count_lone_return(struct function_plan *wanted, s64 result)
 {
 	int failed = has_failed(wanted, result);
@@ -425,8 +433,6 @@ static __always_inline void count_lone_return(struct function_plan *wanted, s64 
 	/* How long it took is not known, so it cannot be said to have taken long enough. */
 	if (!passes(&wanted->head, &caller) || !is_wanted_result(&wanted->head, failed, 0) || !count_event(&caller) ||
 	    (wanted->head.flags & COUNT_ONLY))
-		return;
-	if (wanted->head.flags & COUNT_ONLY)
 		return;
 	if (wanted->result)
 		count_result(result_key(wanted, result));
@@ -489,20 +495,21 @@ static __always_inline void leave(struct function_plan *wanted, u64 returned, u6
 {
 	struct function_event *event = in_flight.lookup(&frame);
 
+	/* What another process left here never returned; a thread may have become its leader by exec. */
+	if (event && event->call.thread >> 32 != bpf_get_current_pid_tgid() >> 32) {
+		add_total(TOTAL_NOT_RETURNED);
+		in_flight.delete(&frame);
+		event = 0;
+	}
 	if (!event) {
 		count_lone_return(wanted, result_of(wanted, returned));
 		return;
 	}
-	/* What another process left here never returned; a thread may have become its leader by exec. */
-	if (event->call.thread >> 32 != bpf_get_current_pid_tgid() >> 32) {
-		add_total(TOTAL_NOT_RETURNED);
-	} else {
-		*(volatile s64 *)&event->call.result = result_of(wanted, returned);
+	*(volatile s64 *)&event->call.result = result_of(wanted, returned);
+	forget();
+	if (complete(wanted, event)) {
 		forget();
-		if (complete(wanted, event)) {
-			forget();
-			count_return(wanted, event);
-		}
+		count_return(wanted, event);
 	}
 	in_flight.delete(&frame);
 }

@@ -70,7 +70,7 @@ BPF_TABLE("array", u32, struct syscall_plan, plan, 1);
 BPF_TABLE("array", u32, struct wanted_syscall, wanted, SYSCALLS);
 BPF_TABLE("percpu_array", u32, struct syscall_counts, by_syscall, 1);
 BPF_TABLE("hash", u64, struct syscall_event, in_flight, 8192);
-BPF_TABLE("percpu_array", u32, struct scratch, scratch, 1);
+BPF_TABLE("percpu_array", u32, struct scratch, scratch, 2); /* of entries, and of returns, which may come between */
 BPF_TABLE("percpu_array", u32, struct failure_key, failure_scratch, 1);
 BPF_TABLE("percpu_array", u32, struct call_key, key_scratch, 1);
 BPF_TABLE("array", u32, struct syscall_event, sample, 1); /* sized when it is loaded */
@@ -317,11 +317,11 @@ static __always_inline void count_return(struct syscall_event *event)
 static __always_inline void count_lone_return(struct syscall_plan *wish, u64 registers, s64 result)
 {
 	struct caller caller = {};
-	u32 zero = 0, number;
+	u32 second = 1, number;
 	struct plan_head *head = &wish->head;
 	struct syscall_event *event;
 	struct wanted_syscall *syscall;
-	struct scratch *room = scratch.lookup(&zero);
+	struct scratch *room = scratch.lookup(&second);
 
 	if (!room || !read_registers(room, &wish->registers, registers))
 		return;

@@ -316,7 +316,9 @@ ebpf_results:
     by_result:
       description:
         - For system calls and C(kretprobe), how many returned without an error (C(ok)), and how many with which. Of
-          functions that return a pointer or a truth value also C(null), C(true) and C(false).
+          functions that return a pointer or a truth value also C(null), C(true) and C(false). For a function that
+          allocates, C(null) is a failure.
+        - Absent for functions whose result does not tell whether they failed.
       type: dict
       returned: success, for what returns
     failures:
@@ -364,9 +366,10 @@ ebpf_results:
     returns_missed:
       description:
         - How many returns were lost. The kernel drops them with a kretprobe of a function that many are in, and with
-          fexit when another program is attached to the function meanwhile.
+          fexit when another program is attached to the function meanwhile. Of system calls it skips some on newer
+          kernels while many are traced; RV(ebpf_results.notes) say of how many the result is not known.
       type: int
-      returned: success, for a kretprobe on a function
+      returned: success, for what returns
     never_returned:
       description: How many calls ended with their thread instead of returning.
       type: int

@@ -235,15 +235,17 @@ os.unlink(name)
     assert slowest["duration_us"] > 150_000
 
 
-def test_results_can_be_filtered_for_in_the_kernel(trace: Trace, workload: Start) -> None:
-    body = """
+CALLS = """
 for n in range(1000):
     os.close(os.open('/dev/null', 0))
     if n % 100 == 0: os.access('/x', 0); libc.open(b'/nonexistent', 0)
 for n in range(5): time.sleep(0.05)
 for n in range(50): time.sleep(0)
 """
-    caller = workload(body, "caller")
+
+
+def test_results_can_be_filtered_for_in_the_kernel(trace: Trace, workload: Start) -> None:
+    caller = workload(CALLS, "caller")
     failed, opened, slow, slept = trace(
         [
             program("syscalls/sys_enter_openat", 3, pid=caller.pid, errors_only=True),
@@ -418,6 +420,20 @@ def test_the_structures_are_as_large_as_the_compiled_maps_say(objects: dict[str,
     assert keys["by_process"] == ctypes.sizeof(layout.ProcessKey)
 
 
+def test_where_no_event_is_to_be_carried_results_are_filtered_for_all_the_same(trace: Trace, workload: Start) -> None:
+    caller = workload(CALLS, "caller")
+    failed, slow = trace(
+        [
+            program("syscalls/sys_enter_openat", 3, pid=caller.pid, errors_only=True),
+            program("syscalls/sys_enter_clock_nanosleep", 3, pid=caller.pid, min_duration_us=40_000),
+        ],
+        caller.work,
+        events=0,
+    )
+    assert (failed["event_count"], failed["in_flight"]["count"]) == (10, 0)
+    assert (slow["event_count"], slow["in_flight"]["count"]) == (5, 0)
+
+
 def test_where_no_event_is_to_be_carried_there_are_only_counts(trace: Trace, workload: Start) -> None:
     opener = workload(OPENS, "opener")
     requests = [program("syscalls/sys_enter_openat", pid=opener.pid), program("sched/sched_switch")]
@@ -427,6 +443,7 @@ def test_where_no_event_is_to_be_carried_there_are_only_counts(trace: Trace, wor
     assert opens["attached_to"] == ["raw_tracepoint:sys_enter"]
     assert (opens["by_result"], opens["latency_us"]) == ({}, None)
     assert switches["event_count"] > 0
+    assert "None of the calls that returned failed." not in opens["summary"]
     for result in (opens, switches):
         assert (result["events"], result["by_key"]) == ([], [])
         assert result["events_not_carried"] == result["event_count"]

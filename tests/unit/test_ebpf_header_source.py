@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +58,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The compiler's answer is the one that was recorded; what it was asked is kept."""
     asked: list[str] = []
 
-    def answer(text: str) -> str:
+    def answer(text: str, _stop: Any) -> str:
         asked.append(text)
         return read_layouts("debian-6.1")
 
@@ -180,7 +183,7 @@ def test_only_headers_that_the_functions_need_are_compiled_and_once(tmp_path: Pa
 def test_a_struct_that_this_kernel_does_not_have_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def refuse_once(text: str) -> str:
+    def refuse_once(text: str, _stop: Any) -> str:
         asked.append(text)
         if len(asked) == 1:
             raise HostError("BCC could not compile: /virtual/main.c:9: error: incomplete type 'struct renamedata'.")
@@ -198,7 +201,7 @@ def test_what_an_older_bcc_lacks_is_taken_from_the_kernel_s_own_header(
     queue = "struct bpf_wq {\n\t__u64 __opaque[2];\n} __attribute__((aligned(8)));"
     root = "struct bpf_rb_root {\n\t__u64 __opaque[2];\n} __attribute__((aligned(8)));"
 
-    def refuse_twice(text: str) -> str:
+    def refuse_twice(text: str, _stop: Any) -> str:
         asked.append(text)
         for name in ("bpf_wq", "bpf_rb_root"):  # the second is beyond where the message is cut
             if f"struct {name} {{" not in text:
@@ -217,29 +220,97 @@ def test_what_an_older_bcc_lacks_is_taken_from_the_kernel_s_own_header(
 def test_what_nobody_defines_is_said_after_a_second_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def refuse(text: str) -> str:
+    def refuse(text: str, _stop: Any) -> str:
         asked.append(text)
         raise HostError("error: 'sizeof' of an incomplete type 'struct bpf_wq'")
 
     monkeypatch.setattr(header_source, "record_layouts", refuse)
     with pytest.raises(HostError, match="bpf_wq"):
         source(tmp_path, "tcp_connect")
-    assert len(asked) == 2
+    assert len(asked) == 2 * len(set(asked))
 
 
 def test_what_cannot_be_compiled_is_said_and_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def refuse(text: str) -> str:
+    def refuse(text: str, _stop: Any) -> str:
         asked.append(text)
         raise HostError("BCC could not compile an eBPF program: no memory.")
 
     monkeypatch.setattr(header_source, "record_layouts", refuse)
     found = source(tmp_path)
-    for function in ("vfs_read", "vfs_read", "vfs_write"):
-        with pytest.raises(HostError, match="no memory"):
-            plan_function(found, TYPES, function)
-    assert len(asked) == 1
+    planned = [plan_function(found, TYPES, function) for function in ("vfs_read", "vfs_read", "vfs_write")]
+    # What is passed by value is known from the prototype alone.
+    assert [capture.arguments for capture in planned] == [("file", "buf", "count", "pos")] * 3
+    assert all("What arguments point at is not shown: " in capture.notes[0] for capture in planned)
+    assert all("no memory" in capture.notes[0] for capture in planned)
+    assert len(asked) == len(set(asked))
+
+
+def test_one_group_of_headers_that_cannot_be_compiled_does_not_cost_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_sockets(text: str, _stop: Any) -> str:
+        if "net/sock.h" in text:
+            raise HostError("BCC could not compile an eBPF program: include/net/sock.h: error.")
+        return read_layouts("debian-6.1")
+
+    monkeypatch.setattr(header_source, "record_layouts", refuse_sockets)
+    found = source(tmp_path)
+    with pytest.raises(HostError, match=r"net/sock\.h"):
+        found.prepare(["vfs_read", "tcp_connect"])
+    assert found.locate("file", "f_path.dentry").hops == (24,)
+    with pytest.raises(RequestError, match=r"sk_protocol of struct sock .* include/net/sock\.h"):
+        found.locate("sock", "sk_protocol")
+
+
+def test_a_stopped_trace_compiles_nothing_for_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+
+    def answer(text: str, stop: Any) -> str:
+        given.append(stop)
+        return read_layouts("debian-6.1")
+
+    monkeypatch.setattr(header_source, "record_layouts", answer)
+    stop = threading.Event()
+    programs = Programs(BUNDLE, store=Store(tmp_path / "store"))
+    HeaderSource(BUNDLE, tree(tmp_path), RELEASE, programs, stop).prepare(["vfs_read"])
+    assert given == [stop]
+
+
+def archive(folder: Path, files: dict[str, str]) -> Headers:
+    path = folder / "kheaders.tar.xz"
+    with tarfile.open(path, "w:xz") as members:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"./{name}")
+            member.size = len(text)
+            members.addfile(member, io.BytesIO(text.encode()))
+    return Headers(path, "archive")
+
+
+def test_an_archive_of_headers_tells_what_bcc_lacks_and_of_structs_in_random_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_once(text: str, _stop: Any) -> str:
+        if "struct bpf_wq {" not in text:
+            raise HostError("error: 'sizeof' of an incomplete type 'struct bpf_wq'")
+        return read_layouts("debian-6.1")
+
+    monkeypatch.setattr(header_source, "record_layouts", refuse_once)
+    configured = {"include/generated/autoconf.h": "#define CONFIG_NET 1\n"}
+    queue = {
+        "include/uapi/linux/bpf.h": "struct bpf_wq {\n\tunion {\n\t\t__u64 a;\n\t};\n} __attribute__((aligned(8)));\n"
+    }
+    programs = Programs(BUNDLE, store=Store(tmp_path / "store"))
+    found = HeaderSource(BUNDLE, archive(tmp_path, {**configured, **queue}), RELEASE, programs)
+    assert found.locate("sock", "sk_protocol").hops == (516,)
+    with pytest.raises(HostError, match="random order"):
+        HeaderSource(
+            BUNDLE, archive(tmp_path, {"include/generated/autoconf.h": "#define CONFIG_RANDSTRUCT 1\n"}), RELEASE
+        )
+    for damaged in (archive(tmp_path, queue), Headers(tmp_path / "none", "archive")):
+        with pytest.raises(HostError, match="does not tell how this kernel was configured"):
+            HeaderSource(BUNDLE, damaged, RELEASE)
 
 
 @pytest.mark.parametrize("kind", ["stand-in", None])

@@ -106,8 +106,24 @@ def test_a_stand_in_is_not_told_as_the_function_that_was_asked_for() -> None:
     assert "stands in" not in summarise({**RESULT, "type": "kprobe", "target": "sched/sched_switch"})
 
 
-def test_what_is_no_pointer_is_no_error() -> None:
-    assert "None of the calls that returned failed." in summarise({**RESULT, "by_result": {"null": 3, "true": 4}})
+def test_no_pointer_is_an_answer_and_of_an_allocation_a_failure() -> None:
+    looked_up = {**RESULT, "by_result": {"null": 3, "ok": 4}, "failures": []}
+    assert "3 returned no pointer." in summarise(looked_up)
+    assert "failed" not in summarise(looked_up)
+    assert "4 returned false." in summarise({**looked_up, "by_result": {"false": 4, "true": 1}})
+    failure = {"process_id": 7, "process_name": "orders", "key": "0", "error": "null", "count": 3}
+    allocated = summarise({**looked_up, "failures": [failure], "target": "__alloc_pages"})
+    assert (
+        "3 failed: 3 null. The most frequent failure: null of __alloc_pages on 0 by orders (7), 3 times." in allocated
+    )
+    assert "None of the calls that returned failed." in summarise({**looked_up, "by_result": {"ok": 7}})
+
+
+def test_returns_that_were_not_seen_are_told() -> None:
+    calls = {"in_flight": {"count": 2, "events": []}, "returns_missed": 30}
+    said = summarise({**RESULT, **calls})
+    assert "2 calls had not returned when the trace ended; of 30 calls the return was not seen." in said
+    assert "Of 1 call the return was not seen." in summarise({**RESULT, "returns_missed": 1})
 
 
 def test_an_inexact_count_is_never_told_as_exact() -> None:

@@ -46,6 +46,19 @@ def find(text: str, function: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def definition(text: str, struct: str) -> str:
+    """The definition of a struct in a header, with what belongs to it behind its members; empty where there is none."""
+    match = re.search(rf"^struct {re.escape(struct)} \{{", text, re.MULTILINE)
+    if match is None:
+        return ""
+    depth, at = 1, match.end()
+    while depth and at < len(text):
+        depth += {"{": 1, "}": -1}.get(text[at], 0)
+        at += 1
+    end = text.find(";", at)
+    return f"{text[match.start() : end + 1]}\n" if not depth and end >= 0 else ""
+
+
 def signature(declaration: str, scalars: Mapping[str, Any]) -> Optional[Signature]:
     """A function's declaration, such as `int tcp_connect(struct sock *sk)`; None for what is none.
 

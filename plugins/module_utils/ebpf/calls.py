@@ -16,7 +16,9 @@ from .kernel import Map
 
 LISTED = 100  # entries of a list that is ordered by count; what is left out is summed
 
-_NO_ERROR = {0: "ok", layout.NO_POINTER: "null", layout.FALSE: "false", layout.TRUE: "true"}
+IDLE = "Process 0 is the idle thread of a CPU: what interrupts do while nothing else runs is counted as its."
+
+_NO_ERROR = {0: "ok", layout.NO_POINTER: decode.NO_POINTER, layout.FALSE: "false", layout.TRUE: "true"}
 
 
 def number(value: bytes) -> int:
@@ -50,7 +52,7 @@ def failures(counts: Map, shown: Callable[[layout.Failure, bytes], dict[str, Any
             "process_id": failure.tgid,
             "process_name": layout.text(counted.comm),
             **shown(failure, raw[ctypes.sizeof(layout.Failure) :]),
-            "error": decode.error_name(failure.error),
+            "error": decode.error_name(failure.error) if failure.error else decode.NO_POINTER,
         }
         # Different keys may be shown alike.
         same = found.setdefault(repr(entry), {**entry, "count": 0})

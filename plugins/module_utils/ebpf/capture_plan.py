@@ -17,7 +17,7 @@ RESULT = 6  # a start: what is returned; below it the number of an argument
 AT_ENTRY, AT_RETURN = 0, 1
 KERNEL_STRING, USER_STRING, KERNEL_BYTES, USER_BYTES, PATH, DENTRY = range(1, 7)
 # What a result is, with the same meaning in the kernel.
-NOTHING, ERRNO, ADDRESS, VALUE, TRUTH = range(5)
+NOTHING, ERRNO, ADDRESS, VALUE, TRUTH, ALLOCATION = range(6)
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,10 @@ class ShownValue:
 
 @dataclass(frozen=True)
 class Returned:
-    """What a function returns: NOTHING, ERRNO, ADDRESS, VALUE, TRUTH; size in bytes."""
+    """What a function returns; size in bytes.
+
+    One of NOTHING, ERRNO, ADDRESS, VALUE, TRUTH, and ALLOCATION: an address, of which having none is a failure.
+    """
 
     kind: int
     size: int = 0
@@ -187,13 +190,15 @@ class Capture:
         value = Reading("", start=0, size=self.returns.size, signed=self.returns.signed)._cut(result) or 0
         if self.returns.kind == TRUTH:
             return {"result": bool(value & 1)}
-        if self.returns.kind in (ERRNO, ADDRESS):
+        if self.returns.kind == ALLOCATION and not value:
+            return {"error": decode.NO_POINTER}
+        if self.returns.kind in (ERRNO, ADDRESS, ALLOCATION):
             # An address is an error where it is one as a signed number.
             signed = value - 2**64 if value >= 2**63 else value
-            shown = decode.result(signed, self.returns.kind == ADDRESS)
+            shown = decode.result(signed, self.returns.kind != ERRNO)
             if "error" in shown:
                 return shown
-        if self.returns.kind == ADDRESS:
+        if self.returns.kind in (ADDRESS, ALLOCATION):
             return {"result": hex(value) if value else None}
         return {"result": self.returns.show({"value": value}) if self.returns.show else value}
 

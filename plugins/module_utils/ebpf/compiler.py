@@ -82,9 +82,9 @@ def compile_programs(
     return {name: Object.from_json(compiled) for name, compiled in answer["objects"].items()}, answer["compiler"]
 
 
-def record_layouts(text: str) -> str:
+def record_layouts(text: str, stop: Optional[threading.Event] = None) -> str:
     """How the structs are laid out of which a text takes the size, in clang's words. Raises HostError likewise."""
-    return _compiled({"texts": {"": (text, ())}, "flags": ["-Xclang", "-fdump-record-layouts"]}).stderr
+    return _compiled({"texts": {"": (text, ())}, "flags": ["-Xclang", "-fdump-record-layouts"]}, stop).stderr
 
 
 def _compiled(request: dict[str, Any], stop: Optional[threading.Event] = None) -> subprocess.CompletedProcess[str]:

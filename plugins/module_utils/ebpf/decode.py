@@ -23,6 +23,7 @@ _RESTARTS = {
 _MAX_ERRNO = 4095
 _MINOR_BITS = 20  # of a dev_t inside the kernel (include/linux/kdev_t.h)
 _STRING_END = b"\0"
+NO_POINTER = "null"  # what was returned where a pointer was to be
 
 
 def error_name(code: int) -> str:

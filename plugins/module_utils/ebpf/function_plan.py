@@ -11,6 +11,7 @@ from typing import Optional
 from . import shown_values
 from .capture_plan import (
     ADDRESS,
+    ALLOCATION,
     AT_ENTRY,
     AT_RETURN,
     DENTRY,
@@ -233,6 +234,8 @@ class _Planner:
         kind = {VOID: NOTHING, BOOL: TRUTH, POINTER: ADDRESS}.get(returns.kind, VALUE)
         if returns.kind == INTEGER and (returns.size == 8 or (returns.signed and returns.size == 4)):
             kind = ERRNO
+        if kind == ADDRESS and any(rule.none_fails for rule in self._rules):
+            kind = ALLOCATION
         show = None
         if kind in (ERRNO, VALUE):
             known = self._types.argument(self._signature.name, "result", _spellings(returns))

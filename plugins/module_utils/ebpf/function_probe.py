@@ -15,8 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, Optional
 
-from . import calling, calls, kernel, latency, layout, sampling, steps
-from .borrowing import open_stack
+from . import calling, calls, kernel, latency, layout, sampling, steps, under_way
 from .errors import EbpfError, HostError, RequestError
 from .function_types import PlannedFunction
 from .functions import FunctionTarget
@@ -58,6 +57,7 @@ class FunctionProbe:
         self._head = sampling.plan_head(request, layout.AT_EXIT if target.at_return else 0)
         self._loaded: Optional[LoadedObject] = None
         self._by_tracing = False
+        self._over: under_way.Known = frozenset()
         self._notes: list[str] = []
         self.attached_to: list[str] = []
 
@@ -144,6 +144,11 @@ class FunctionProbe:
     def prepare_result() -> None:
         """Nothing: what reads a result of a function is what plans its trace."""
 
+    def look_at_calls(self) -> None:
+        """Finds calls whose return was dropped, while returns are seen still."""
+        if self._loaded is not None and self._target.at_return:
+            self._over = under_way.over(self._loaded.maps["in_flight"], self._is_in_function)
+
     def result(self, epoch_offset: int, max_events: int) -> dict[str, Any]:
         """What was counted and captured, as the protocol's keys and ours; to be called after detaching."""
         if self._loaded is None:
@@ -173,13 +178,21 @@ class FunctionProbe:
             result.update(self._returns(maps, epoch_offset))
             result["exact"] = result["exact"] and not result["returns_missed"]
         target = [self._target.note] if self._target.note else []
-        result["notes"] = [*target, *self._capture.notes, *self._notes, *self._doubts(maps)]
+        idle = [calls.IDLE] if any(entry["process_id"] == 0 for entry in listed) else []
+        result["notes"] = [*target, *self._capture.notes, *self._notes, *idle, *self._doubts(maps)]
         return result
 
     def _is_exact(self, missed: Optional[int], maps: dict[str, Map]) -> bool:
         if self._head.least and sampling.total(maps, layout.TOTAL_NOT_PAIRED):
             return False  # how long these took is not known
+        if self._drops_unseen(maps):
+            return False
         return missed == 0 and (self._by_tracing or kernel.release() >= _COUNTS_SKIPPED)
+
+    def _drops_unseen(self, maps: dict[str, Map]) -> bool:
+        """Whether a kretprobe counted without its entries, of which alone it shows that it dropped a return."""
+        judged = self._head.least or self._head.flags & layout.ERRORS_ONLY
+        return self._target.at_return and not self._by_tracing and not judged and sampling.is_thinned(maps)
 
     def _returns(self, maps: dict[str, Map], epoch_offset: int) -> dict[str, Any]:
         labels = self._labels(maps["labels"])
@@ -199,7 +212,7 @@ class FunctionProbe:
             "returns_missed": dropped,
             "never_returned": overwritten + ended - (lost if returns_at_all else 0),
         }
-        if self._capture.returns.kind != layout.RESULT_NONE:
+        if self._capture.returns.kind not in (layout.RESULT_NONE, layout.RESULT_VALUE):
             returns["by_result"] = calls.results(maps["by_result"])
         return returns
 
@@ -236,9 +249,10 @@ class FunctionProbe:
                 if not calls.is_alive(event.thread, event.pid_tgid):
                     ended += 1
                     continue
-                # A call that is not on the stack any more may have returned after the trace: not one that is old.
+                # A call that is not on the stack any more may have returned after the trace: not one that was not there
+                # before its end, nor one that is old.
                 old = now - event.timestamp > longest + _SURELY_OVER
-                if old and not self._is_in_function(event):
+                if (key, event.timestamp) in self._over or (old and self._is_in_function(event) is False):
                     dropped += 1
                     continue
                 if now - event.timestamp < self._head.least:
@@ -251,15 +265,8 @@ class FunctionProbe:
         events.sort(key=lambda event: int(event["timestamp"]))
         return {"count": len(events), "events": events[:_IN_FLIGHT_SHOWN]}, dropped, ended
 
-    def _is_in_function(self, event: layout.FunctionEvent) -> bool:
-        """Whether the function is on the thread's stack; true where the kernel does not show stacks."""
-        try:
-            shown = open_stack(event.pid_tgid >> 32, event.pid_tgid & 0xFFFFFFFF)
-            with open(shown, encoding="ascii") as file:
-                stack = file.read()
-        except (OSError, ValueError):
-            return True
-        return f" {self._target.name}+0x" in stack
+    def _is_in_function(self, call: layout.Call) -> Optional[bool]:
+        return under_way.is_in_function(call, self._target.name)
 
     def _doubts(self, maps: dict[str, Map]) -> list[str]:
         notes = []
@@ -267,6 +274,11 @@ class FunctionProbe:
             notes.append(
                 "The kernel skips the program of a kprobe while another one runs on the same CPU, and does not say how"
                 " often: the count may be too low."
+            )
+        if self._drops_unseen(maps):
+            notes.append(
+                "A kretprobe drops returns of calls beyond those that it has room for, which is not seen where only"
+                " returns are counted: the count may be too low."
             )
         lost = sampling.total(maps, layout.TOTAL_NOT_PAIRED)
         if lost:

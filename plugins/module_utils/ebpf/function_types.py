@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, replace
 from typing import Optional, Union
 
@@ -44,10 +45,11 @@ class PlannedFunction:
 class FunctionTypes:
     """Plans captures. Reads the kernel's type information, or else its headers, when it is first needed, and once."""
 
-    def __init__(self, bundle: Bundle, programs: Programs) -> None:
-        """`programs`: makes and keeps what headers are compiled to."""
+    def __init__(self, bundle: Bundle, programs: Programs, stop: Optional[threading.Event] = None) -> None:
+        """`programs`: makes and keeps what headers are compiled to; nothing is compiled any more once `stop` is set."""
         self._bundle = bundle
         self._programs = programs
+        self._stop = stop
         self._types = KernelTypes(bundle.data("kernel_types.json"))
         self._kernel: Optional[Btf] = None
         self._headers: Union[HeaderSource, HostError, None] = None
@@ -90,7 +92,7 @@ class FunctionTypes:
         """The same from the kernel's headers, which takes seconds of compiling. `why`: there is no type information."""
         if self._headers is None:
             try:
-                self._headers = HeaderSource(self._bundle, kernel_headers(), programs=self._programs)
+                self._headers = HeaderSource(self._bundle, kernel_headers(), programs=self._programs, stop=self._stop)
             except HostError as error:
                 self._headers = error
         if isinstance(self._headers, HostError):

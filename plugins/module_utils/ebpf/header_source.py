@@ -11,16 +11,19 @@ without a declaration where the recorded kernels before and after this one agree
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
+import threading
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
 
 from . import c_declarations
 from .bundle import Bundle
 from .compiler import Headers, record_layouts
-from .errors import HostError
+from .errors import HostError, RequestError
 from .header_layouts import Layouts
 from .kernel_types import KernelTypes, Nested
 from .programs import Programs
@@ -29,6 +32,7 @@ from .type_source import Argument, CType, Signature
 
 _LACKING = re.compile(r"incomplete type '(?:struct|union) (\w+)'")
 _DECLARING = ("include/linux", "include/net")
+_OWN_HEADER, _CONFIGURATION = "include/uapi/linux/bpf.h", "include/generated/autoconf.h"
 _RANDOM = re.compile(r"^#define CONFIG_(?:GCC_PLUGIN_)?RANDSTRUCT(?:_FULL|_PERFORMANCE)? 1$", re.MULTILINE)
 _RELEASE = re.compile(r'^#define UTS_RELEASE "([^"]+)"', re.MULTILINE)
 
@@ -42,11 +46,17 @@ class HeaderSource:
         headers: Optional[Headers],
         release: Optional[str] = None,
         programs: Optional[Programs] = None,
+        stop: Optional[threading.Event] = None,
     ) -> None:
-        """`release`: of the kernel whose headers these must be; by default the running one. Raises HostError."""
+        """`release`: of the kernel whose headers these must be; by default the running one. Raises HostError.
+
+        `stop`: nothing is compiled any more once it is set.
+        """
         self._programs = programs or Programs(bundle)
+        self._stop = stop
         self._release = release or platform.release()
         self._folders = _folders(headers, self._release)
+        self._archive = headers.path if headers is not None and headers.kind == "archive" else None
         self._types = KernelTypes(bundle.data("kernel_types.json"))
         self._known = bundle.data("headers.json")
         self._recorded = bundle.data("functions.json")
@@ -71,17 +81,26 @@ class HeaderSource:
     def function(self, name: str) -> Optional[Signature]:
         """A function, or None where neither the headers nor what was recorded of other kernels tell of it."""
         if name not in self._functions:
-            self.prepare([name])
+            try:
+                self.prepare([name])
+            except HostError as error:
+                # Its prototype and what is passed by value are known all the same.
+                known = self._functions[name]
+                note = f"What arguments point at is not shown: {error}"
+                self._functions[name] = replace(known, notes=(*known.notes, note)) if known is not None else None
         return self._functions[name]
 
     def locate(self, struct: str, path: str) -> Location:
-        """Where a member is. Raises RequestError, HostError."""
+        """Where a member is. Raises RequestError, also where what would tell could not be compiled."""
         private = self._known["private"].get(struct, {})
         if path in private:
             offset, size = private[path]
             return Location((offset,), size, False, 0)
         groups = [index for index, group in enumerate(self._known["groups"]) if struct in group["structs"]]
-        self._compile(groups[:1] if not set(groups) & set(self._layouts) else [])
+        try:
+            self._compile(groups[:1] if not set(groups) & set(self._layouts) else [])
+        except HostError as error:
+            raise RequestError(f"Where {path} of struct {struct} is, is not known: {error}") from error
         known = [self._layouts[index] for index in groups if index in self._layouts]
         return (known or [Layouts("", {})])[0].locate(struct, path)
 
@@ -91,24 +110,53 @@ class HeaderSource:
 
     def _compile(self, groups: Sequence[int]) -> None:
         """Asks the compiler for the structs of some groups that it was not asked for yet."""
+        new = [index for index in groups if index not in self._layouts and index not in self._failed]
+        try:
+            self._compile_together(new)
+        except HostError as error:
+            self._failed.update(dict.fromkeys(new, error))
+            for index in new if len(new) > 1 else []:  # one that cannot be compiled does not cost the others
+                with contextlib.suppress(HostError):
+                    self._compile_together([index])
+                    del self._failed[index]
         for index in groups:
             if index in self._failed:
                 raise self._failed[index]
-        new = [index for index in groups if index not in self._layouts]
+
+    def _compile_together(self, new: Sequence[int]) -> None:
         if not new:
             return
         chosen = [self._known["groups"][index] for index in new]
         includes = list(dict.fromkeys(header for group in chosen for header in group["include"]))
         structs = list(dict.fromkeys(struct for group in chosen for struct in group["structs"]))
-        try:
-            said = self._programs.layouts(
-                program(includes, structs), lambda: _laid_out(includes, structs, self._folders)
-            )
-            layouts = Layouts(said, self._known["scalars"])
-        except HostError as error:
-            self._failed.update(dict.fromkeys(new, error))
-            raise
-        self._layouts.update(dict.fromkeys(new, layouts))
+        said = self._programs.layouts(program(includes, structs), lambda: self._laid_out(includes, structs))
+        self._layouts.update(dict.fromkeys(new, Layouts(said, self._known["scalars"])))
+
+    def _laid_out(self, includes: list[str], structs: list[str]) -> str:
+        """What the compiler says of some structs, in as many tries as it takes. Raises HostError.
+
+        Those that this kernel does not have are left out. BCC brings a `uapi/linux/bpf.h` of its own: where it is older
+        than the kernel, what that lacks and other headers measure is taken from the kernel's.
+        """
+        lacking: set[str] = set()
+        while True:
+            wanted = [struct for struct in structs if struct not in lacking]
+            try:
+                return record_layouts(program(includes, wanted, self._defined(lacking - set(structs))), self._stop)
+            except HostError as error:
+                more = set(_LACKING.findall(str(error))) - lacking
+                if not more:
+                    raise
+                lacking |= more
+
+    def _defined(self, structs: Iterable[str]) -> str:
+        """The definitions of some structs in the kernel's own header of eBPF; none of what it does not define."""
+        if not structs:
+            return ""
+        text = "".join(_text(folder / _OWN_HEADER) for folder in self._folders)
+        if self._archive is not None:
+            text = _archived(self._archive, _OWN_HEADER)
+        return "".join(c_declarations.definition(text, struct) for struct in sorted(structs))
 
     def _signature(self, name: str) -> Optional[Signature]:
         recorded = self._agreed(name)
@@ -134,31 +182,6 @@ class HeaderSource:
         return signatures[0] if len(signatures) == 1 else _common(signatures) if signatures else None
 
 
-def _laid_out(includes: list[str], structs: list[str], folders: list[Path]) -> str:
-    """What the compiler says of some structs, in as many tries as it takes. Raises HostError.
-
-    Those that this kernel does not have are left out. BCC brings a `uapi/linux/bpf.h` of its own: where it is older
-    than the kernel, what that lacks and other headers measure is taken from the kernel's.
-    """
-    lacking: set[str] = set()
-    while True:
-        wanted = [struct for struct in structs if struct not in lacking]
-        try:
-            return record_layouts(program(includes, wanted, _defined(folders, lacking - set(structs))))
-        except HostError as error:
-            more = set(_LACKING.findall(str(error))) - lacking
-            if not more:
-                raise
-            lacking |= more
-
-
-def _defined(folders: list[Path], structs: Iterable[str]) -> str:
-    """The definitions of some structs in the kernel's own header of eBPF; none of what it does not define."""
-    text = "".join(_text(folder / "include/uapi/linux/bpf.h") for folder in folders)
-    found = (re.search(rf"^struct {struct} \{{[^{{}}]*\}}[^;]*;", text, re.MULTILINE) for struct in sorted(structs))
-    return "".join(f"{definition[0]}\n" for definition in found if definition)
-
-
 def program(includes: list[str], structs: list[str], definitions: str = "") -> str:
     """A program that needs to know how large some structs are, of some headers as far as there are such."""
     lines = [f"#if __has_include(<{header}>)\n#include <{header}>\n#endif" for header in includes]
@@ -176,6 +199,11 @@ def _folders(headers: Optional[Headers], release: str) -> list[Path]:
         )
     folders = [headers.path, headers.path.parent / "source"] if headers.kind == "kernel" else [headers.path]
     folders = [folder for folder in folders if folder.is_dir()]  # an archive is for BCC to unpack
+    if headers.kind == "archive":
+        configured = _archived(headers.path, _CONFIGURATION)
+        if not configured:
+            raise HostError(f"{headers.path} does not tell how this kernel was configured, and so not its structs.")
+        _refuse_random(configured)
     for folder in folders:
         found = _RELEASE.search(_text(folder / "include/generated/utsrelease.h"))
         if found is not None and found[1] != release:
@@ -183,9 +211,28 @@ def _folders(headers: Optional[Headers], release: str) -> list[Path]:
                 f"The headers in {folder} are those of {found[1]}, and the kernel is {release}: what functions take is"
                 " shown as numbers."
             )
-        if _RANDOM.search(_text(folder / "include/generated/autoconf.h")):
-            raise HostError("This kernel was built with its structs in random order, which its headers do not tell.")
+        _refuse_random(_text(folder / _CONFIGURATION))
     return folders
+
+
+def _refuse_random(configured: str) -> None:
+    if _RANDOM.search(configured):
+        raise HostError("This kernel was built with its structs in random order, which its headers do not tell.")
+
+
+def _archived(archive: Path, name: str) -> str:
+    """A file of an archive of headers; empty where there is none, or no archive that can be read."""
+    import tarfile  # seldom needed, and of much code
+
+    try:
+        with tarfile.open(archive) as members:
+            for member in members:
+                if member.name in (name, f"./{name}"):
+                    file = members.extractfile(member)
+                    return file.read().decode("utf-8", "replace") if file is not None else ""
+    except Exception:  # what is damaged raises what its way of packing does, and this Python may not know that way
+        return ""
+    return ""
 
 
 def _declarations(folders: list[Path], functions: Sequence[str]) -> dict[str, list[str]]:

@@ -66,6 +66,7 @@ class FunctionRule:
     at_return: tuple[str, ...] = ()  # `argument` or `argument.value`: read when the function returns
     names: Mapping[str, str] = field(default_factory=dict)  # `argument.value` → shown name
     first: tuple[str, ...] = ()  # whose values are shown under their own names where two have the same
+    none_fails: bool = False  # that they return no pointer is a failure, and not an answer
 
 
 @dataclass(frozen=True)
@@ -164,4 +165,5 @@ def _argument_rule(data: Mapping[str, Any]) -> _ArgumentRule:
 
 def _function_rule(data: Mapping[str, Any]) -> FunctionRule:
     key, at_return, first = (_strings(data.get(part)) for part in ("key", "at_return", "first"))
-    return FunctionRule(_strings(data["match"]), key, at_return, data.get("names", {}), first)
+    fails = data.get("none_fails", False)
+    return FunctionRule(_strings(data["match"]), key, at_return, data.get("names", {}), first, fails)

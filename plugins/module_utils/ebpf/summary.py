@@ -9,6 +9,7 @@ from typing import Any
 
 _FEWEST, _MOST = 3, 6
 _NO_ERRORS = frozenset(("ok", "null", "true", "false"))
+_ANSWERS = {"null": "no pointer", "false": "false"}  # which may mean that a call failed, or not
 
 
 def summarise(result: dict[str, Any]) -> str:
@@ -45,9 +46,12 @@ def _limits(result: dict[str, Any]) -> list[str]:
     if not result["exact"]:
         skipped = f", and skipped at least {result['missed']}" if result["missed"] else ""
         sentences.append(f"The count may be too low: the kernel does not say all that it skipped{skipped}.")
-    waiting = result.get("in_flight", {}).get("count", 0)
-    if waiting:
-        sentences.append(f"{waiting} call{'s' if waiting > 1 else ''} had not returned when the trace ended.")
+    waiting, dropped = result.get("in_flight", {}).get("count", 0), result.get("returns_missed", 0)
+    under_way = [f"{_number(waiting, 'call')} had not returned when the trace ended"] if waiting else []
+    over = [f"of {_number(dropped, 'call')} the return was not seen"] if dropped else []
+    if under_way or over:
+        said = "; ".join([*under_way, *over])
+        sentences.append(f"{said[0].upper()}{said[1:]}.")
     parts = []
     if result["events_not_carried"]:
         parts.append(f"{len(result['events'])} of the events are carried here, spread over the trace")
@@ -73,6 +77,10 @@ def _costs(result: dict[str, Any]) -> list[str]:
         f"After {result['thinned_after_s']:.1f} s events were only counted{ended}, for it cost the host too much: what"
         " is said of results, durations and events is of the time before."
     ]
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count > 1 else ''}"
 
 
 def _times(count: int) -> str:
@@ -125,13 +133,19 @@ def _durations(result: dict[str, Any]) -> list[str]:
 def _failures(result: dict[str, Any]) -> list[str]:
     if not result.get("by_result"):
         return []  # nothing returned, or nothing but counts was kept
-    errors = {name: number for name, number in result["by_result"].items() if name not in _NO_ERRORS}
+    failed = {failure["error"] for failure in result["failures"]}  # of an allocation: that it returned no pointer
+    errors = {name: n for name, n in result["by_result"].items() if name not in _NO_ERRORS or name in failed}
+    answers = [
+        f"{result['by_result'][name]} returned {what}."
+        for name, what in _ANSWERS.items()
+        if name in result["by_result"] and name not in errors
+    ]
     if not errors:
-        return ["None of the calls that returned failed."]
+        return answers or ["None of the calls that returned failed."]
     listed = ", ".join(f"{number} {name}" for name, number in list(errors.items())[:4])
     sentence = f"{sum(errors.values())} failed: {listed}."
     if not result["failures"]:
-        return [sentence]
+        return [sentence, *answers]
     first = result["failures"][0]
     about = f" on {first['key']}" if first["key"] else ""
     return [

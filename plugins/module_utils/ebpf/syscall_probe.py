@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import Any, Optional
 
-from . import calling, layout, sampling
+from . import calling, layout, sampling, under_way
 from .bundle import Bundle
 from .errors import HostError
 from .loader import Load, LoadedObject
@@ -16,6 +16,7 @@ from .request import ProgramRequest
 from .targets import Syscall, SyscallTarget
 
 SOURCE = "syscall.c"
+ENTRIES, RETURNS = "on_enter", "on_exit"
 _DESCRIBED_CALLS = 8  # with more system calls than this, what arguments point to is not read: it costs too much
 
 
@@ -35,6 +36,7 @@ class SyscallProbe:
         self._judged = bool(request.filters.min_duration_us) or (self._by_returns and not target.at_exit)
         self._head = sampling.plan_head(request, layout.AT_EXIT if target.at_exit else 0)
         self._loaded: Optional[LoadedObject] = None
+        self._over: under_way.Known = frozenset()
 
     def sources(self) -> tuple[str, ...]:
         """The program texts that are needed."""
@@ -54,11 +56,11 @@ class SyscallProbe:
             wanted = self._wanted(number)
             loaded.maps["wanted"].update(struct.pack("=I", number), bytes(wanted))
         # The exit first: a call that enters before the exit is watched would look like one that never returns.
-        # Where there are only counts, nothing is to be known of exits.
-        if not head.flags & layout.COUNT_ONLY or self._target.at_exit:
-            loaded.attach_raw_tracepoint("sys_exit", "on_exit")
+        # Where there are only counts, and not of returns, nothing is to be known of exits.
+        if not head.flags & layout.COUNT_ONLY or self._by_returns:
+            loaded.attach_raw_tracepoint("sys_exit", RETURNS)
             self.attached_to.append("raw_tracepoint:sys_exit")
-        loaded.attach_raw_tracepoint("sys_enter", "on_enter")
+        loaded.attach_raw_tracepoint("sys_enter", ENTRIES)
         self.attached_to.insert(0, "raw_tracepoint:sys_enter")
 
     def plan(self) -> layout.PlanHead:
@@ -95,13 +97,18 @@ class SyscallProbe:
                 blobs.append((address["shown"], plan))
         return blobs[: layout.BLOBS]
 
+    def look_at_calls(self) -> None:
+        """Finds calls at whose return the kernel skipped the program, while returns are seen still."""
+        if self._loaded is not None and self._loaded.missed(RETURNS):
+            self._over = under_way.over(self._loaded.maps["in_flight"], under_way.is_in_syscall)
+
     def result(self, epoch_offset: int, max_events: int) -> dict[str, Any]:
         """What was counted and captured, as the protocol's keys and ours; to be called after detaching."""
         if self._loaded is None:
             raise HostError("The probe was read before it was attached.")
         from .syscall_result import Counting, SyscallResult  # nothing of it is needed before something was traced
 
-        counting = Counting(self._by_returns, self._judged)
+        counting = Counting(self._by_returns, self._judged, self._over)
         read = SyscallResult(self._target, self._known, self._read, self._head, self._loaded, counting)
         return read.read(epoch_offset, max_events)
 

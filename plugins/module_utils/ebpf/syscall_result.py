@@ -10,9 +10,10 @@ import time
 from collections import Counter
 from typing import Any, NamedTuple, Optional
 
-from . import calls, decode, latency, layout, sampling
+from . import calls, decode, latency, layout, sampling, under_way
 from .kernel import Map
 from .loader import LoadedObject
+from .syscall_probe import ENTRIES, RETURNS
 from .targets import Syscall, SyscallTarget
 
 # A number of a system call → for each blob of its events, its name and whether it is an address.
@@ -20,10 +21,14 @@ Blobs = dict[int, list[tuple[str, bool]]]
 
 
 class Counting(NamedTuple):
-    """`by_returns`: calls are counted when they return. `judged`: one whose entry was not kept is not counted."""
+    """`by_returns`: calls are counted when they return. `judged`: one whose entry was not kept is not counted.
+
+    `over`: calls that were not under way any more when the trace ended, although no return of theirs was seen.
+    """
 
     by_returns: bool
     judged: bool
+    over: under_way.Known
 
 
 class SyscallResult:
@@ -52,9 +57,9 @@ class SyscallResult:
         maps = self._loaded.maps
         events = sampling.read_sample(maps, self._head, layout.SyscallEvent.from_buffer_copy)
         carried = sampling.spread([self._event(event, epoch_offset) for event in events], max_events)
-        missed = self._loaded.missed()
+        missed = self._missed()
         listed = sampling.processes(maps)
-        pending = self._in_flight(maps["in_flight"], epoch_offset)
+        pending, returns_missed = self._in_flight(maps["in_flight"], epoch_offset)
         count = sampling.total(maps, layout.TOTAL_EVENTS)
         under_way = 0 if self._counting.by_returns else pending["count"]  # which are told of by themselves
         return {
@@ -75,8 +80,15 @@ class SyscallResult:
             "by_syscall": self._counts(maps["by_syscall"]),
             "latency_us": latency.summarise(calls.latencies(maps["latency"])),
             "in_flight": pending,
+            "returns_missed": returns_missed,
             "notes": [*([self._target.note] if self._target.note else []), *self._notes(maps)],
         }
+
+    def _missed(self) -> Optional[int]:
+        """How often the kernel skipped the program that counts: at returns, at entries, or where both must run, any."""
+        if self._counting.judged and self._counting.by_returns:
+            return self._loaded.missed()
+        return self._loaded.missed(RETURNS if self._counting.by_returns else ENTRIES)
 
     def _name(self, number: int) -> str:
         call = self._calls.get(number)
@@ -97,7 +109,7 @@ class SyscallResult:
         """The arguments by name, what they point to as text."""
         call = self._calls.get(event.number)
         if not event.entered:
-            return {"note": "entered before the trace began, so its arguments are not known"}
+            return {"note": self._without_entry(event)}
         arguments = call.arguments if call else []
         data: dict[str, Any] = {
             field.name: decode.argument(field.type, value) for field, value in zip(arguments, event.argument)
@@ -105,6 +117,11 @@ class SyscallResult:
         for index, (name, is_address) in enumerate(self._read.get(event.number, [])):
             self._add_blob(data, call, event, index, name, is_address)
         return data
+
+    def _without_entry(self, event: layout.SyscallEvent) -> str:
+        if event.result == 0 and self._name(event.number) in self._known["fork"]:
+            return "the first return of the new process: the call, and its arguments, were its parent's"
+        return "its arguments are not known: when it entered it was not traced, or did not match the filters"
 
     def _add_blob(
         self,
@@ -160,21 +177,24 @@ class SyscallResult:
         totals = Counter({self._name(number): sum(each) for number, each in enumerate(zip(*by_cpu)) if any(each)})
         return {name: count for name, count in totals.most_common() if count}
 
-    def _in_flight(self, pending: Map, epoch_offset: int) -> dict[str, Any]:
-        """What entered and had not returned; a thread that is gone took its call with it."""
+    def _in_flight(self, pending: Map, epoch_offset: int) -> tuple[dict[str, Any], int]:
+        """What entered and had not returned; how many returns were not seen. A thread that is gone took its call."""
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-        events = []
+        events, not_seen = [], 0
         for key in pending:
             for raw in pending.values(key):
                 event = layout.SyscallEvent.from_buffer_copy(raw)
                 if not calls.is_alive(event.thread, event.pid_tgid):
+                    continue
+                if (key, event.timestamp) in self._counting.over:
+                    not_seen += 1
                     continue
                 shown = self._event(event, epoch_offset)
                 shown["data"]["elapsed_us"] = round((now - event.timestamp) / 1000, 1)
                 if now - event.timestamp >= self._head.least:
                     events.append(shown)
         events.sort(key=lambda event: int(event["timestamp"]))
-        return {"count": len(events), "events": events[:20]}
+        return {"count": len(events), "events": events[:20]}, not_seen
 
     def _notes(self, maps: dict[str, Map]) -> list[str]:
         notes = []
@@ -184,6 +204,12 @@ class SyscallResult:
             notes.append(f"No call of {' or '.join(names)} returns, so there is nothing to count: trace its entry.")
         if by_returns and not self._target.at_exit and sampling.total(maps, layout.TOTAL_OWN):
             notes.append("own_events are all calls of this diagnosis itself, whatever came of them.")
+        skipped = 0 if by_returns else self._loaded.missed(RETURNS)
+        if skipped:
+            notes.append(
+                f"The kernel skipped the program at {skipped} returns of whichever system calls: the results of up to"
+                " as many of these calls are not known."
+            )
         compat = sampling.total(maps, layout.TOTAL_COMPAT)
         if compat:
             notes.append("32-bit programs ran: their calls, which have other numbers, are not counted here.")

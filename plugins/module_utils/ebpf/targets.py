@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from typing import TYPE_CHECKING, NamedTuple, Optional, Union
 
 from . import tracefs
@@ -174,7 +175,10 @@ class Targets:
         at_exit = event.startswith(_EXIT)
         if event in ("sys_enter_*", "sys_exit_*"):
             return self.all_syscalls("sys_exit" if at_exit else "sys_enter", at_exit)
-        found = self._matching(event)
+        try:
+            found = self._matching(event)
+        except re.error as error:  # some versions of fnmatch make of [z-a] what they do not take themselves
+            raise RequestError(f"{target} is no pattern: {error}. Write * for any text in it.") from error
         if not found:
             raise RequestError(f"No system call of this kernel matches {target}.{self._suggestion(target)}")
         return SyscallTarget(event, found, at_exit, every=False)

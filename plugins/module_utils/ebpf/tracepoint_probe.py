@@ -76,6 +76,10 @@ class TracepointProbe:
         capture.attach_tracepoint(form.identifier, "on_event")
         self.attached_to.append(f"tracepoint:{form.category}/{form.event}")
 
+    @staticmethod
+    def look_at_calls() -> None:
+        """Nothing: events do not return."""
+
     def result(self, epoch_offset: int, max_events: int) -> dict[str, Any]:
         """What was counted and captured, as the protocol's keys and ours; to be called after detaching."""
         if self._capture is None:

@@ -17,7 +17,10 @@ from .targets import TracepointTarget
 from .tracefs import Field
 
 # Categories whose events fire in interrupts: the current process there is whoever was interrupted.
-_INTERRUPTS = frozenset(("irq", "irq_vectors", "ipi", "timer", "napi", "net", "softirq"))
+_INTERRUPTS = frozenset(
+    ("block", "ipi", "irq", "irq_vectors", "kmem", "mce", "napi", "net", "nvme", "qdisc", "rcu", "scsi", "skb", "sock",
+     "tcp", "timer", "udp", "workqueue")
+)  # fmt: skip
 
 
 class TracepointResult:
@@ -68,7 +71,7 @@ class TracepointResult:
             "by_process_other": sampling.total(counting.maps, layout.TOTAL_OTHER_PROCESS)
             + sum(entry["count"] for entry in listed[calls.LISTED :]),
         }
-        notes = self._notes()
+        notes = self._notes(any(entry["process_id"] == 0 for entry in listed))
         if self._key is not None:
             result.update(self._keys(self._capture.maps, count))
             notes += self._skipped(self._capture.maps, count)
@@ -119,10 +122,13 @@ class TracepointResult:
                 located[field.name] = located_bytes(field.type, raw, length)
         return located
 
-    def _notes(self) -> list[str]:
+    def _notes(self, idle: bool) -> list[str]:
+        """`idle`: whether some of the events are counted as the idle thread's."""
         notes = [self._target.note] if self._target.note else []
         if self._target.format.category in _INTERRUPTS:
             notes.append("This event fires in interrupts too: the process named is whoever was interrupted then.")
+        elif idle:
+            notes.append(calls.IDLE)
         if self._counter is None:
             notes.append(
                 "This event has no raw tracepoint, so it was counted by a program that the kernel skips while another"

@@ -11,6 +11,7 @@ attached: all that holds a program are file descriptors of this process.
 from __future__ import annotations
 
 import contextlib
+import re
 import struct
 import threading
 import time
@@ -43,7 +44,7 @@ Probe = Union[SyscallProbe, TracepointProbe, "FunctionProbe"]
 
 # What may go wrong with one program costs that program, not the round: the kernel refuses, a file of /proc is not as it
 # was, a structure is not as it should be.
-_UNFORESEEN = (EbpfError, OSError, ValueError, LookupError, ArithmeticError, struct.error)
+_UNFORESEEN = (EbpfError, OSError, ValueError, LookupError, ArithmeticError, struct.error, re.error)
 _IN_A_NAMESPACE = (
     "This ran in a PID namespace (a container): only its own processes are counted, under the pids they have in it."
 )
@@ -166,7 +167,7 @@ class Tracer:
         from .function_probe import FunctionProbe
         from .function_types import FunctionTypes
 
-        self._types = self._types or FunctionTypes(self._bundle, self._programs)
+        self._types = self._types or FunctionTypes(self._bundle, self._programs, self._stop)
         return FunctionProbe(request, target, self._types.plan(target))
 
     def _trace(self, probes: list[tuple[int, ProgramRequest, Probe]], progress: Progress) -> dict[int, dict[str, Any]]:
@@ -256,6 +257,7 @@ class Tracer:
                     watch.look()
                 over = [one for one in left if watch.was_detached(one.index)]
             if over:
+                _look_at_calls([one.probe for one in over if not watch.was_detached(one.index)])
                 covered = {one.index: watch.ended(one.index) - one.began for one in over}
                 stop_together([loaded for one in over for loaded in one.objects])
             for one in over:
@@ -320,6 +322,13 @@ def _begin_together(running: list[_Running]) -> None:
         one.ends = now + one.request.duration
         for maps in open_maps(one.objects):
             sampling.begin_window(maps, now_ns)
+
+
+def _look_at_calls(probes: list[Probe]) -> None:
+    """What seems to be under way is looked at while the programs run: afterwards nobody sees it return."""
+    for probe in probes:
+        with contextlib.suppress(*_UNFORESEEN):  # it is under way, then, as far as is known
+            probe.look_at_calls()
 
 
 def _prepare_results(running: list[_Running]) -> None:

@@ -53,11 +53,12 @@ A diagnostic asks for evidence:
 - "ebpf_programs": "type" is "tracepoint", "kprobe" or "kretprobe". "target" is category/event for a tracepoint and one
   kernel function for the others. "duration" is in seconds; 10 to 30 is usual. System calls come with their results and
   durations; of a function a kprobe counts the calls, a kretprobe tells what they returned and how long they took.
-- "filters" is optional, and so is each part of it; an event must match all of them. "comm" is the name of a process
-  ("post*" for all that begin so), "pid" its id, with "children": true also what descends from it, "uid" its user,
-  "unit" its systemd unit, "cgroup" its control group's path, "container" the id of its container (12 hex digits or
-  more, not a name). Filter only by names and ids that you have seen. For system calls, kprobes and kretprobes,
-  "errors_only": true counts only those that fail, "min_duration_us" only those that take at least so many microseconds.
+- "filters" is optional, and so is each part of it; an event must match all of them. "comm" is the name of a thread,
+  its process's unless the program gives it another ("post*" for all that begin so), "pid" the id of its process, with
+  "children": true also what descends from it, "uid" its user, "unit" its systemd unit, "cgroup" its control group's
+  path, "container" the id of its container (12 hex digits or more, not a name). Filter only by names and ids that you
+  have seen. For system calls, kprobes and kretprobes, "errors_only": true counts only those that fail,
+  "min_duration_us" only those that take at least so many microseconds.
 - At least one command or one program. All of a round run at the same time, so what you ask for together is seen
   together: ask for commands and programs that check one another.
 
