@@ -10,6 +10,7 @@ import re
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ def seen(
         for name, case in TOOLS.items():
             tools[name] = ending.enter_context(contextlib.closing(Tool(machine, name, case)))
             rehearse(machine, body, tools[name])
+        ending.callback(quiet_disk(machine))
         before = {name: tool.events() for name, tool in tools.items()}
         running = ending.enter_context(process(machine, body, "plum"))
         pid = int(hear(running))
@@ -90,6 +92,17 @@ def seen(
         print(pid, {name: tool.said()[-2000:] for name, tool in tools.items()})
     results = kept(folder)
     return {name: (after[name], results[name]) for name in TOOLS}
+
+
+def quiet_disk(machine: Reached) -> Callable[[], object]:
+    """Has what was written before go to the disk now, and nothing but what the work writes; how that is undone.
+
+    A sample has room for all that the work does, and not for all that a machine writes that was just set up.
+    """
+    held = machine.ssh("sysctl -n vm.dirty_writeback_centisecs").stdout.strip()
+    made = machine.ssh("sync; sysctl -qw vm.dirty_writeback_centisecs=0 && mount -o remount,commit=600 /; sync")
+    assert made.returncode == 0, made.stderr
+    return lambda: machine.ssh(f"sysctl -qw vm.dirty_writeback_centisecs={held}; mount -o remount,commit=0 /")
 
 
 def rehearse(machine: Reached, body: str, tool: Tool) -> None:

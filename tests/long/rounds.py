@@ -4,8 +4,9 @@
 
     rounds.py ROUNDS SEED <<< '[program, …]'        PYTHONPATH has the collection; see test_leftovers.py
 
-Prints a line of JSON at the end: `rounds`, `moments` (how many were killed before anything was in the kernel, while it
-was being put there, while all was attached, and after the trace had ended by itself), and `left`, a sentence for each
+Prints a line of JSON at the end: `rounds`, `attached` (the ways in which programs are), `moments` (how many were
+killed before anything was in the kernel, while it was being put there, while all was attached, and after the trace had
+ended by itself), `with_kprobes` (how many while the kernel had kprobes of theirs), and `left`, a sentence for each
 round that left something or failed.
 """
 
@@ -125,19 +126,23 @@ def main() -> None:
     tracer = Tracer(Bundle.from_directory(_COLLECTION / "bpf"), limits=TraceLimits(cpu_share=0))
     for _time in range(2):  # with what is compiled and read once, and without
         begun = time.monotonic()
+        ways = set()
         for result in tracer.run(programs).values():
             assert "error" not in result, result["error"]
+            ways |= {attached.partition(":")[0] for attached in result["attached_to"]}
         tracer.close()
         whole = time.monotonic() - begun
     before = settled()
     moments: Counter[str] = Counter()
     left: list[str] = []
+    with_kprobes = 0
     for number in range(rounds):
         reading, writing = os.pipe()
         child = begin(tracer, programs, functools.partial(write_line, writing))
         os.close(writing)
         time.sleep(chance.uniform(0, whole * 1.15))
         something = identifiers(_NEXT["program"]) - before["program"]
+        with_kprobes += Path(_FILES[0]).read_text() != before[_FILES[0]]
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         said = os.read(reading, 65536).decode().split()
@@ -155,7 +160,8 @@ def main() -> None:
         if remains:
             left.append(f"round {number}, {said}: {remains}")
             before = settled()
-    print(json.dumps({"rounds": rounds, "moments": moments, "seconds": whole, "left": left}))
+    met = {"moments": moments, "with_kprobes": with_kprobes}
+    print(json.dumps({"rounds": rounds, "attached": sorted(ways), **met, "seconds": whole, "left": left}))
 
 
 if __name__ == "__main__":
