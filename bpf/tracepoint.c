@@ -34,6 +34,8 @@ struct tracepoint_plan {
 	u32 blob[BLOBS];   /* offset of a __data_loc field; 0: none */
 	u32 relative[BLOBS]; /* the field is a __rel_loc: its offset counts from the field's end */
 	u32 bytes[BLOBS];  /* it is no string: as many bytes are read as the field says */
+	u32 failure;	   /* offset of a number that is 0 where nothing has failed; 0: none */
+	u32 failure_bytes; /* of that number, at most 8 */
 	struct key_plan key;
 };
 
@@ -128,6 +130,19 @@ static __always_inline void capture(struct tracepoint_plan *wanted, struct trace
 	}
 }
 
+static __always_inline int tells_of_failure(struct tracepoint_plan *wanted, u64 record)
+{
+	u32 bytes = wanted->failure_bytes;
+	u64 number = 0;
+
+	if (!wanted->failure)
+		return 0;
+	if (bytes > sizeof(number))
+		bytes = sizeof(number);
+	bpf_probe_read_kernel(&number, bytes, (void *)(record + wanted->failure));
+	return number != 0;
+}
+
 int on_event(void *ctx)
 {
 	struct caller caller = {};
@@ -137,6 +152,7 @@ int on_event(void *ctx)
 	struct tracepoint_event *event;
 	struct cursor *cursor, *burst;
 	u64 now, record;
+	int failed;
 	s32 slot;
 
 	if (!wanted || !room)
@@ -156,13 +172,16 @@ int on_event(void *ctx)
 	*(volatile u64 *)&room->record = (u64)ctx;
 	record = *(volatile u64 *)&room->record;
 	count_what_it_is_about(&wanted->key, room, record);
+	failed = tells_of_failure(wanted, record);
+	if (failed)
+		add_total(TOTAL_ERRORS);
 	now = bpf_ktime_get_ns();
 	slice = slice_of(&wanted->head, now);
 	cursor = cursors.lookup(&slice);
 	burst = cursors.lookup(&last);
 	if (!cursor || !burst)
 		return 1;
-	slot = slot_of(&wanted->head, cursor, burst, slice, 0, 0);
+	slot = slot_of(&wanted->head, cursor, burst, slice, failed, 0);
 	if (slot < 0)
 		return 1;
 	event = sample.lookup((u32 *)&slot);

@@ -326,6 +326,13 @@ ebpf_results:
       type: list
       elements: dict
       returned: success, for what returns
+    failed_events:
+      description:
+        - Of how many events the record says that what they are about failed, such as a request to a disk. They come
+          first into RV(ebpf_results.events). Where RV(ebpf_results.notes) say that events were only counted, it is of
+          the others.
+      type: int
+      returned: success, for tracepoints whose records tell that
     by_key:
       description:
         - Counts by what the call or event was about (a destination, a path, a device, who is woken, from where memory

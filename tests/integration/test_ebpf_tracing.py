@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import functools
 import os
 import random
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +235,51 @@ os.unlink(name)
     slowest = max(carried, key=lambda data: data["duration_us"])
     assert "fifo" in slowest["filename"]
     assert slowest["duration_us"] > 150_000
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[str]:
+    """A disk that can be read, and on which there is no room for what is written to it."""
+    room = tmp_path / "room"
+    room.mkdir()
+    run = functools.partial(subprocess.run, check=True, capture_output=True, text=True)
+    run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(room)])
+    try:
+        with open(room / "disk", "wb") as disk:
+            disk.truncate(1 << 24)
+        with contextlib.suppress(OSError), open(room / "rest", "wb", 0) as rest:
+            while rest.write(b"x" * 4096):
+                pass
+        device = run(["losetup", "--find", "--show", str(room / "disk")]).stdout.strip()
+        yield device
+        run(["losetup", "--detach", device])
+    finally:
+        subprocess.run(["umount", "--lazy", str(room)], check=False)
+
+
+def test_few_requests_to_a_disk_that_fail_survive_many_that_do_not(
+    trace: Trace, workload: Start, full_disk: str
+) -> None:
+    body = f"""
+import mmap
+disk = os.open({full_disk!r}, os.O_RDWR | os.O_DIRECT)
+page = mmap.mmap(-1, 4096)
+for n in range(20000):
+    os.preadv(disk, [page], n % 4096 * 4096)
+    if n in (5000, 10000, 15000):
+        try: os.pwrite(disk, page, n % 4096 * 4096)
+        except OSError: pass
+"""
+    reader = workload(body, "reader")
+    (result,) = trace([program("block/block_rq_complete", 8)], reader.work)
+    assert result["event_count"] >= 20_003
+    assert result["events_not_carried"] > 10_000
+    failed = [event["data"] for event in result["events"] if event["data"]["error"] != 0]
+    assert [(data["error"], data["operation"], data["device"]) for data in failed] == [
+        ("ENOSPC", "write", Path(full_disk).name)
+    ] * 3
+    assert result["failed_events"] == 3
+    assert "3 of them tell of a failure." in result["summary"]
 
 
 CALLS = """

@@ -110,6 +110,8 @@ class TracepointPlan(ctypes.Structure):
         ("blob", u32 * BLOBS),
         ("relative", u32 * BLOBS),
         ("bytes", u32 * BLOBS),
+        ("failure", u32),
+        ("failure_bytes", u32),
         ("key", KeyPlan),
     ]
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Optional
 
 from .bundle import Bundle
 from .tracefs import Field, Format
 
 SOURCE = "tracepoints.json"
 SOCKET_ADDRESS = 28  # bytes of a struct sockaddr_in6, as the tcp and udp tracepoints keep either kind
+_LARGEST_NUMBER = 8  # bytes
 # What is derived of a record's fields: the fields it takes, the first ones always.
 ENDPOINTS = {"source": ("saddr", "sport"), "destination": ("daddr", "dport")}
 
@@ -27,6 +28,10 @@ class RecordFields:
         self._target = f"{form.category}/{form.event}"
         self.device = next((field for field in form.fields if field.type == "dev_t"), None)
         self.keys: list[list[str]] = [rule["key"] for rule in self.known["keys"] if self.is_of(rule)]
+        failures = (rule["field"] for rule in self.known["failures"] if self.is_of(rule))
+        found = [field for name in failures for field in self.fields_of(name) if field.size <= _LARGEST_NUMBER]
+        # A number that is 0 where nothing has failed.
+        self.failure: Optional[Field] = found[0] if found else None
 
     def is_of(self, rule: Mapping[str, Any]) -> bool:
         """Whether a rule of the data is about this tracepoint."""

@@ -131,6 +131,9 @@ def _durations(result: dict[str, Any]) -> list[str]:
 
 
 def _failures(result: dict[str, Any]) -> list[str]:
+    if "failed_events" in result:
+        told = result["failed_events"]
+        return [f"{told} of them tell of a failure." if told else "None of them tells of a failure."]
     if not result.get("by_result"):
         return []  # nothing returned, or nothing but counts was kept
     failed = {failure["error"] for failure in result["failures"]}  # of an allocation: that it returned no pointer

@@ -29,7 +29,8 @@ class TracepointProbe:
         self._target = target
         self._bundle = bundle
         self._shown_by: Optional[Records] = None
-        self._key = find_key(RecordFields(target.format, bundle))
+        fields = RecordFields(target.format, bundle)
+        self._key, self._failure = find_key(fields), fields.failure
         self._head = sampling.plan_head(request)
         self._counter: Optional[LoadedObject] = None
         self._capture: Optional[LoadedObject] = None
@@ -70,6 +71,8 @@ class TracepointProbe:
         for index, field in enumerate(self._located[: layout.BLOBS]):
             plan.blob[index], plan.relative[index] = field.offset, int(field.is_relative)
             plan.bytes[index] = int(not field.is_text)
+        if self._failure is not None:
+            plan.failure, plan.failure_bytes = self._failure.offset, self._failure.size
         if self._key is not None:
             plan.key = self._key.plan()
         sampling.write_plan(capture.maps, plan)

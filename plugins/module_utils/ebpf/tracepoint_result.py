@@ -52,9 +52,9 @@ class TracepointResult:
         """What was counted and captured, as the protocol's keys and ours; to be called after detaching."""
         counting = self._counter or self._capture
         events = sampling.read_sample(self._capture.maps, self._head, layout.TracepointEvent.from_buffer_copy)
-        # Nothing in a record makes it worth more than another: which are carried is chosen before any is decoded.
+        # Which are carried is chosen before any is decoded.
         carried = sampling.spread(
-            [{"timestamp": event.timestamp, "data": {}, "raw": event} for event in events], max_events
+            [{"timestamp": event.timestamp, "data": self._worth(event), "raw": event} for event in events], max_events
         )
         code = self._code(bytes(event["raw"].record) for event in carried)
         count = sampling.total(counting.maps, layout.TOTAL_EVENTS)
@@ -71,11 +71,20 @@ class TracepointResult:
             "by_process_other": sampling.total(counting.maps, layout.TOTAL_OTHER_PROCESS)
             + sum(entry["count"] for entry in listed[calls.LISTED :]),
         }
+        if self._records.failure is not None:
+            result["failed_events"] = sampling.total(self._capture.maps, layout.TOTAL_ERRORS)
         notes = self._notes(any(entry["process_id"] == 0 for entry in listed))
         if self._key is not None:
             result.update(self._keys(self._capture.maps, count))
             notes += self._skipped(self._capture.maps, count)
         return {**result, "notes": notes}
+
+    def _worth(self, event: layout.TracepointEvent) -> dict[str, Any]:
+        """What makes a record worth more than another: that it tells of a failure."""
+        field = self._records.failure
+        if field is None or not any(bytes(event.record)[field.offset : field.offset + field.size]):
+            return {}
+        return {"error": field.name}
 
     def _code(self, records: Iterable[bytes]) -> dict[int, str]:
         """The names of the addresses of code in some records."""
