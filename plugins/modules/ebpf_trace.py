@@ -317,7 +317,7 @@ ebpf_results:
       description:
         - For system calls and C(kretprobe), how many returned without an error (C(ok)), and how many with which. Of
           functions that return a pointer or a truth value also C(null), C(true) and C(false). For a function that
-          allocates, C(null) is a failure.
+          allocates, C(null) is a failure, and C(null_is_failure) beside it is true.
         - Absent for functions whose result does not tell whether they failed.
       type: dict
       returned: success, for what returns
@@ -329,10 +329,10 @@ ebpf_results:
     failed_events:
       description:
         - Of how many events the record says that what they are about failed, such as a request to a disk. They come
-          first into RV(ebpf_results.events). Where RV(ebpf_results.notes) say that events were only counted, it is of
-          the others.
+          first into RV(ebpf_results.events). Events that were only counted, as RV(ebpf_results.notes) say, are not
+          looked at for it.
       type: int
-      returned: success, for tracepoints whose records tell that
+      returned: success, for tracepoints whose records tell that, unless events were only counted
     by_key:
       description:
         - Counts by what the call or event was about (a destination, a path, a device, who is woken, from where memory
@@ -374,7 +374,9 @@ ebpf_results:
       description:
         - How many returns were lost. The kernel drops them with a kretprobe of a function that many are in, and with
           fexit when another program is attached to the function meanwhile. Of system calls it skips some on newer
-          kernels while many are traced; RV(ebpf_results.notes) say of how many the result is not known.
+          kernels while many are traced.
+        - A dropped return is known by where its thread waits, or by another call in its place. What shows neither is
+          among those in RV(ebpf_results.in_flight).
       type: int
       returned: success, for what returns
     never_returned:

@@ -12,12 +12,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kernel_state import await_true
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf import layout, under_way
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.borrowing import borrow_from
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.kernel import Map, MapDefinition
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.lending import lend
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session import messages
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.session.apart import Apart
 
 HASH = 1  # BPF_MAP_TYPE_HASH (include/uapi/linux/bpf.h)
 
@@ -72,10 +77,10 @@ def test_of_an_idle_thread_and_one_that_is_gone_nothing_is_known() -> None:
 
 
 def test_where_stacks_are_not_shown_nothing_is_known(waiting: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_process: int, _thread: int) -> int:
+    def refuse(_what: str, _process: int, _thread: int) -> int:
         raise OSError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(under_way, "open_stack", refuse)
+    monkeypatch.setattr(under_way, "open_of_thread", refuse)
     assert under_way.is_in_function(call(waiting), "vfs_write") is None
 
 
@@ -85,8 +90,46 @@ def test_calls_that_are_over_are_told_by_their_place_and_their_time(waiting: int
     try:
         for place, one in enumerate((call(waiting, began=5), call(busy, began=6))):
             pending.update(struct.pack("=Q", place), bytes(one))
-        over = under_way.over(pending, lambda one: under_way.is_in_function(one, "vfs_write"))
+        over = under_way.over(pending, lambda one: under_way.is_in_function(one, "vfs_write"), needs_proof=False)
         assert over == {(struct.pack("=Q", 0), 5)}
-        assert under_way.over(pending, lambda one: under_way.is_in_function(one, "vfs_read")) == set()
+        assert (
+            under_way.over(pending, lambda one: under_way.is_in_function(one, "vfs_read"), needs_proof=False) == set()
+        )
     finally:
         pending.close()
+
+
+def test_a_function_that_no_stack_shows_proves_nothing_and_one_that_another_shows_does(waiting: int) -> None:
+    size = struct.calcsize("=Q")
+    with subprocess.Popen(["sleep", "60"]) as elsewhere:
+        await_true(lambda: Path(f"/proc/{elsewhere.pid}/wchan").read_text() == "hrtimer_nanosleep")
+        pending = Map(MapDefinition("pending", HASH, size, ctypes.sizeof(layout.Call), 8, 0))
+        try:
+            for place, one in enumerate((call(waiting, began=5), call(elsewhere.pid, began=6))):
+                pending.update(struct.pack("=Q", place), bytes(one))
+            # Both wait in it, and the kernel leaves it out of what it shows.
+            scheduler = under_way.over(pending, lambda one: under_way.is_in_function(one, "schedule"), needs_proof=True)
+            assert scheduler == set()
+            read = under_way.over(pending, lambda one: under_way.is_in_function(one, "vfs_read"), needs_proof=True)
+            assert read == {(struct.pack("=Q", 1), 6)}
+        finally:
+            pending.close()
+            elsewhere.kill()
+
+
+def test_where_a_thread_waits_is_told_to_a_process_that_may_not_see_it(waiting: int) -> None:
+    borrowed: list[messages.Borrowing] = []
+
+    def looks(asked: dict[str, Any], _progress: Any) -> list[Any]:
+        borrow_from(None)
+        own = under_way.is_in_function(call(asked["pid"]), "vfs_read")
+        borrow_from(borrowed[0])
+        theirs = call(asked["pid"], asked["number"])
+        return [own, under_way.is_in_function(theirs, "vfs_read"), under_way.is_in_syscall(theirs)]
+
+    apart = Apart("of-this-test", {"look": looks}, user=65534, keep=(), lend=lend, borrow=borrowed.append)
+    try:
+        assert apart.call("look", {"pid": waiting, "number": number_of(waiting)}) == [None, True, True]
+        assert apart.call("look", {"pid": waiting, "number": number_of(waiting) + 1}) == [None, True, False]
+    finally:
+        apart.close()

@@ -242,7 +242,7 @@ def test_what_cannot_be_compiled_is_said_and_not_tried_again(tmp_path: Path, mon
     planned = [plan_function(found, TYPES, function) for function in ("vfs_read", "vfs_read", "vfs_write")]
     # What is passed by value is known from the prototype alone.
     assert [capture.arguments for capture in planned] == [("file", "buf", "count", "pos")] * 3
-    assert all("What arguments point at is not shown: " in capture.notes[0] for capture in planned)
+    assert all("Of what arguments point at, some or all is not shown: " in capture.notes[0] for capture in planned)
     assert all("no memory" in capture.notes[0] for capture in planned)
     assert len(asked) == len(set(asked))
 
@@ -252,7 +252,7 @@ def test_one_group_of_headers_that_cannot_be_compiled_does_not_cost_the_others(
 ) -> None:
     def refuse_sockets(text: str, _stop: Any) -> str:
         if "net/sock.h" in text:
-            raise HostError("BCC could not compile an eBPF program: include/net/sock.h: error.")
+            raise HostError("BCC could not compile an eBPF program: include/net/sock.h:9:1: error: no.")
         return read_layouts("debian-6.1")
 
     monkeypatch.setattr(header_source, "record_layouts", refuse_sockets)

@@ -111,12 +111,21 @@ def test_no_pointer_is_an_answer_and_of_an_allocation_a_failure() -> None:
     assert "3 returned no pointer." in summarise(looked_up)
     assert "failed" not in summarise(looked_up)
     assert "4 returned false." in summarise({**looked_up, "by_result": {"false": 4, "true": 1}})
+    assert "1 returned true." in summarise({**looked_up, "by_result": {"true": 1}})
+    assert "failed" not in summarise({**looked_up, "by_result": {"true": 1}})
     failure = {"process_id": 7, "process_name": "orders", "key": "0", "error": "null", "count": 3}
-    allocated = summarise({**looked_up, "failures": [failure], "target": "__alloc_pages"})
+    told = {**looked_up, "failures": [failure], "target": "__alloc_pages", "null_is_failure": True}
+    allocated = summarise(told)
+    assert "3 failed: 3 null." in summarise({**told, "failures": [], "failures_other": 3})
     assert (
         "3 failed: 3 null. The most frequent failure: null of __alloc_pages on 0 by orders (7), 3 times." in allocated
     )
     assert "None of the calls that returned failed." in summarise({**looked_up, "by_result": {"ok": 7}})
+
+
+def test_failures_that_events_tell_of_are_told_where_there_are_some() -> None:
+    assert "3 of them tell of a failure." in summarise({**RESULT, "failed_events": 3, "by_result": {}})
+    assert "tell" not in summarise({**RESULT, "failed_events": 0, "by_result": {}})
 
 
 def test_returns_that_were_not_seen_are_told() -> None:

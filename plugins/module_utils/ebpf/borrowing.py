@@ -14,7 +14,8 @@ import os
 from typing import Any, Callable, Optional
 
 Lender = Callable[[dict[str, Any]], int]
-STATISTICS, TRACEPOINT, FUNCTION, STACK = "statistics", "tracepoint", "function", "stack"
+STATISTICS, TRACEPOINT, FUNCTION = "statistics", "tracepoint", "function"
+STACK, SYSCALL = "stack", "syscall"  # files of a thread in /proc
 
 _lender: Optional[Lender] = None
 
@@ -35,14 +36,25 @@ def or_borrowed(own: Callable[[], int], asked: dict[str, Any]) -> int:
     return _lender(asked)
 
 
-def open_stack(process: int, thread: int) -> int:
-    """The file in which the kernel shows where a thread waits. Raises OSError.
+def open_of_thread(what: str, process: int, thread: int) -> int:
+    """A file in which the kernel shows where a thread waits: STACK, SYSCALL. Raises OSError.
 
-    Whoever may not read it can open it all the same, so that it is borrowed where there is a lender.
+    Whoever may not read it can open it all the same, and it is when it is read that the kernel asks. So what is
+    borrowed where there is a lender is a copy.
     """
     if _lender is not None:
-        return _lender({"what": STACK, "process": process, "thread": thread})
-    return os.open(f"/proc/{process}/task/{thread}/stack", os.O_RDONLY | os.O_CLOEXEC)
+        return _lender({"what": what, "process": process, "thread": thread})
+    return os.open(f"/proc/{process}/task/{thread}/{what}", os.O_RDONLY | os.O_CLOEXEC)
 
 
-__all__ = ["FUNCTION", "STACK", "STATISTICS", "TRACEPOINT", "Lender", "borrow_from", "open_stack", "or_borrowed"]
+__all__ = [
+    "FUNCTION",
+    "STACK",
+    "STATISTICS",
+    "SYSCALL",
+    "TRACEPOINT",
+    "Lender",
+    "borrow_from",
+    "open_of_thread",
+    "or_borrowed",
+]

@@ -71,6 +71,9 @@ def _is_tree(path: Path) -> bool:
     return (path / "include" / "linux" / "kconfig.h").exists()
 
 
+_STOPPED = "The trace was stopped before its programs were compiled."
+
+
 def compile_programs(
     texts: Mapping[str, tuple[str, tuple[str, ...]]], stop: Optional[threading.Event] = None
 ) -> tuple[dict[str, Object], str]:
@@ -128,6 +131,8 @@ def _run(
     command: list[str], said: str, environment: dict[str, str], stop: Optional[threading.Event]
 ) -> subprocess.CompletedProcess[str]:
     """Runs a child to its end, or to `stop`. Raises HostError."""
+    if stop is not None and stop.is_set():
+        raise HostError(_STOPPED)
     pipe, until = subprocess.PIPE, time.monotonic() + _SECONDS
     # A file, for what a pipe has no room for would be forgotten when the first look interrupts the writing.
     with os.fdopen(os.memfd_create("request"), "r+", encoding="utf-8") as request:
@@ -143,7 +148,7 @@ def _run(
                     output, errors = child.communicate(timeout=_LOOK_SECONDS)
                     return subprocess.CompletedProcess(command, child.returncode, output, errors)
                 if stop is not None and stop.is_set():
-                    raise HostError("The trace was stopped before its programs were compiled.")
+                    raise HostError(_STOPPED)
                 if time.monotonic() > until:
                     raise HostError(f"BCC did not finish compiling an eBPF program within {_SECONDS} s.")
         finally:

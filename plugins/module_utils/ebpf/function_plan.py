@@ -234,7 +234,12 @@ class _Planner:
         kind = {VOID: NOTHING, BOOL: TRUTH, POINTER: ADDRESS}.get(returns.kind, VALUE)
         if returns.kind == INTEGER and (returns.size == 8 or (returns.signed and returns.size == 4)):
             kind = ERRNO
-        if kind == ADDRESS and any(rule.none_fails for rule in self._rules):
+        # Some give the address of what they allocate as a number.
+        if (
+            kind in (ADDRESS, ERRNO)
+            and returns.size == _REGISTER_BYTES
+            and any(rule.none_fails for rule in self._rules)
+        ):
             kind = ALLOCATION
         show = None
         if kind in (ERRNO, VALUE):

@@ -26,7 +26,6 @@ from .request import ProgramRequest
 
 SOURCE = "function.c"
 _IN_FLIGHT_SHOWN = 20
-_SURELY_OVER = 10**9  # nanoseconds; reading what was counted takes less
 _FEWEST_CALLS, _MOST_CALLS = 1024, 16384  # calls under way that there is room for
 # Texts that tell calls apart by what is written there; a path has numbers besides.
 _KEY_TEXTS = frozenset(
@@ -147,7 +146,11 @@ class FunctionProbe:
     def look_at_calls(self) -> None:
         """Finds calls whose return was dropped, while returns are seen still."""
         if self._loaded is not None and self._target.at_return:
-            self._over = under_way.over(self._loaded.maps["in_flight"], self._is_in_function)
+            self._over = under_way.over(
+                self._loaded.maps["in_flight"],
+                lambda call: under_way.is_in_function(call, self._target.name),
+                needs_proof=True,
+            )
 
     def result(self, epoch_offset: int, max_events: int) -> dict[str, Any]:
         """What was counted and captured, as the protocol's keys and ours; to be called after detaching."""
@@ -197,7 +200,7 @@ class FunctionProbe:
     def _returns(self, maps: dict[str, Map], epoch_offset: int) -> dict[str, Any]:
         labels = self._labels(maps["labels"])
         durations = calls.latencies(maps["latency"])
-        pending, dropped, ended = self._pending(maps["in_flight"], epoch_offset, durations[-1])
+        pending, dropped, ended = self._pending(maps["in_flight"], epoch_offset)
         overwritten = sampling.total(maps, layout.TOTAL_NOT_RETURNED)
         # Nothing is left of these calls but that they began. Of a function that returns at all, a return was lost: a
         # kretprobe drops them when many are in it, and fexit when another program is attached there meanwhile.
@@ -213,6 +216,8 @@ class FunctionProbe:
             "never_returned": overwritten + ended - (lost if returns_at_all else 0),
         }
         if self._capture.returns.kind not in (layout.RESULT_NONE, layout.RESULT_VALUE):
+            if self._capture.returns.kind == layout.RESULT_ALLOCATION:
+                returns["null_is_failure"] = True
             returns["by_result"] = calls.results(maps["by_result"])
         return returns
 
@@ -239,7 +244,7 @@ class FunctionProbe:
         parts = struct.unpack(f"={layout.KEY_PARTS}Q", raw)[: len(self._capture.key)]
         return self._capture.render_key(parts, labels.get(raw))
 
-    def _pending(self, calls_under_way: Map, epoch_offset: int, longest: int) -> tuple[dict[str, Any], int, int]:
+    def _pending(self, calls_under_way: Map, epoch_offset: int) -> tuple[dict[str, Any], int, int]:
         """What entered and had not returned; how many returns were dropped; how many threads ended in the function."""
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         events, dropped, ended = [], 0, 0
@@ -249,10 +254,7 @@ class FunctionProbe:
                 if not calls.is_alive(event.thread, event.pid_tgid):
                     ended += 1
                     continue
-                # A call that is not on the stack any more may have returned after the trace: not one that was not there
-                # before its end, nor one that is old.
-                old = now - event.timestamp > longest + _SURELY_OVER
-                if (key, event.timestamp) in self._over or (old and self._is_in_function(event) is False):
+                if (key, event.timestamp) in self._over:
                     dropped += 1
                     continue
                 if now - event.timestamp < self._head.least:
@@ -264,9 +266,6 @@ class FunctionProbe:
                 events.append(shown)
         events.sort(key=lambda event: int(event["timestamp"]))
         return {"count": len(events), "events": events[:_IN_FLIGHT_SHOWN]}, dropped, ended
-
-    def _is_in_function(self, call: layout.Call) -> Optional[bool]:
-        return under_way.is_in_function(call, self._target.name)
 
     def _doubts(self, maps: dict[str, Map]) -> list[str]:
         notes = []

@@ -11,7 +11,6 @@ without a declaration where the recorded kernels before and after this one agree
 
 from __future__ import annotations
 
-import contextlib
 import platform
 import re
 import threading
@@ -86,7 +85,7 @@ class HeaderSource:
             except HostError as error:
                 # Its prototype and what is passed by value are known all the same.
                 known = self._functions[name]
-                note = f"What arguments point at is not shown: {error}"
+                note = f"Of what arguments point at, some or all is not shown: {error}"
                 self._functions[name] = replace(known, notes=(*known.notes, note)) if known is not None else None
         return self._functions[name]
 
@@ -115,13 +114,19 @@ class HeaderSource:
             self._compile_together(new)
         except HostError as error:
             self._failed.update(dict.fromkeys(new, error))
-            for index in new if len(new) > 1 else []:  # one that cannot be compiled does not cost the others
-                with contextlib.suppress(HostError):
+            # One that cannot be compiled does not cost the others; where there is no compiler, or no time, none can.
+            for index in new if len(new) > 1 and "error:" in str(error) and not self._is_stopped() else []:
+                try:
                     self._compile_together([index])
                     del self._failed[index]
+                except HostError as its_own:
+                    self._failed[index] = its_own
         for index in groups:
             if index in self._failed:
                 raise self._failed[index]
+
+    def _is_stopped(self) -> bool:
+        return self._stop is not None and self._stop.is_set()
 
     def _compile_together(self, new: Sequence[int]) -> None:
         if not new:

@@ -9,7 +9,7 @@ from typing import Any
 
 _FEWEST, _MOST = 3, 6
 _NO_ERRORS = frozenset(("ok", "null", "true", "false"))
-_ANSWERS = {"null": "no pointer", "false": "false"}  # which may mean that a call failed, or not
+_ANSWERS = {"null": "no pointer", "false": "false", "true": "true"}  # which may mean that a call failed, or not
 
 
 def summarise(result: dict[str, Any]) -> str:
@@ -132,12 +132,11 @@ def _durations(result: dict[str, Any]) -> list[str]:
 
 def _failures(result: dict[str, Any]) -> list[str]:
     if "failed_events" in result:
-        told = result["failed_events"]
-        return [f"{told} of them tell of a failure." if told else "None of them tells of a failure."]
+        return [f"{result['failed_events']} of them tell of a failure."] if result["failed_events"] else []
     if not result.get("by_result"):
         return []  # nothing returned, or nothing but counts was kept
-    failed = {failure["error"] for failure in result["failures"]}  # of an allocation: that it returned no pointer
-    errors = {name: n for name, n in result["by_result"].items() if name not in _NO_ERRORS or name in failed}
+    no_errors = _NO_ERRORS - ({"null"} if result.get("null_is_failure") else set())
+    errors = {name: n for name, n in result["by_result"].items() if name not in no_errors}
     answers = [
         f"{result['by_result'][name]} returned {what}."
         for name, what in _ANSWERS.items()

@@ -100,7 +100,7 @@ class SyscallProbe:
     def look_at_calls(self) -> None:
         """Finds calls at whose return the kernel skipped the program, while returns are seen still."""
         if self._loaded is not None and self._loaded.missed(RETURNS):
-            self._over = under_way.over(self._loaded.maps["in_flight"], under_way.is_in_syscall)
+            self._over = under_way.over(self._loaded.maps["in_flight"], under_way.is_in_syscall, needs_proof=False)
 
     def result(self, epoch_offset: int, max_events: int) -> dict[str, Any]:
         """What was counted and captured, as the protocol's keys and ours; to be called after detaching."""

@@ -59,7 +59,8 @@ class SyscallResult:
         carried = sampling.spread([self._event(event, epoch_offset) for event in events], max_events)
         missed = self._missed()
         listed = sampling.processes(maps)
-        pending, returns_missed = self._in_flight(maps["in_flight"], epoch_offset)
+        pending, over = self._in_flight(maps["in_flight"], epoch_offset)
+        by_result = calls.results(maps["by_result"])
         count = sampling.total(maps, layout.TOTAL_EVENTS)
         under_way = 0 if self._counting.by_returns else pending["count"]  # which are told of by themselves
         return {
@@ -73,14 +74,14 @@ class SyscallResult:
             "by_process": listed[: calls.LISTED],
             "by_process_other": sampling.total(maps, layout.TOTAL_OTHER_PROCESS)
             + sum(entry["count"] for entry in listed[calls.LISTED :]),
-            "by_result": calls.results(maps["by_result"]),
+            "by_result": by_result,
             "failures": calls.failures(maps["failures"], self._failure),
             "failures_other": sampling.total(maps, layout.TOTAL_OTHER_FAILURE),
             **self._keys(maps),
             "by_syscall": self._counts(maps["by_syscall"]),
             "latency_us": latency.summarise(calls.latencies(maps["latency"])),
             "in_flight": pending,
-            "returns_missed": returns_missed,
+            "returns_missed": self._returns_missed(count - sum(by_result.values()) - pending["count"], over),
             "notes": [*([self._target.note] if self._target.note else []), *self._notes(maps)],
         }
 
@@ -89,6 +90,15 @@ class SyscallResult:
         if self._counting.judged and self._counting.by_returns:
             return self._loaded.missed()
         return self._loaded.missed(RETURNS if self._counting.by_returns else ENTRIES)
+
+    def _returns_missed(self, unknown: int, over: int) -> int:
+        """Of how many calls the kernel skipped the program at the return, as far as is known.
+
+        `unknown`: calls that were counted and of which nothing more is known; `over`: those that left an entry.
+        """
+        if self._counting.by_returns or self._head.flags & layout.COUNT_ONLY or sampling.is_thinned(self._loaded.maps):
+            return over
+        return max(over, min(self._loaded.missed(RETURNS) or 0, unknown))
 
     def _name(self, number: int) -> str:
         call = self._calls.get(number)
@@ -120,8 +130,8 @@ class SyscallResult:
 
     def _without_entry(self, event: layout.SyscallEvent) -> str:
         if event.result == 0 and self._name(event.number) in self._known["fork"]:
-            return "the first return of the new process: the call, and its arguments, were its parent's"
-        return "its arguments are not known: when it entered it was not traced, or did not match the filters"
+            return "the first return of the new process or thread: the call, and its arguments, were its parent's"
+        return "its arguments are not known, for its entry is not among what was kept"
 
     def _add_blob(
         self,
@@ -204,6 +214,9 @@ class SyscallResult:
             notes.append(f"No call of {' or '.join(names)} returns, so there is nothing to count: trace its entry.")
         if by_returns and not self._target.at_exit and sampling.total(maps, layout.TOTAL_OWN):
             notes.append("own_events are all calls of this diagnosis itself, whatever came of them.")
+        unseen = self._loaded.missed(ENTRIES) if by_returns else 0
+        if unseen:
+            notes.append(f"The kernel skipped the program at {unseen} entries of whichever system calls.")
         skipped = 0 if by_returns else self._loaded.missed(RETURNS)
         if skipped:
             notes.append(

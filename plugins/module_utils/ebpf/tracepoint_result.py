@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterable
 from typing import Any, Optional
 
@@ -16,11 +17,24 @@ from .records import Records, located_bytes
 from .targets import TracepointTarget
 from .tracefs import Field
 
-# Categories whose events fire in interrupts: the current process there is whoever was interrupted.
-_INTERRUPTS = frozenset(
-    ("block", "ipi", "irq", "irq_vectors", "kmem", "mce", "napi", "net", "nvme", "qdisc", "rcu", "scsi", "skb", "sock",
-     "tcp", "timer", "udp", "workqueue")
-)  # fmt: skip
+# Events that fire in interrupts: the current process there is whoever was interrupted.
+_INTERRUPTS = (
+    *(
+        "irq/*",
+        "irq_vectors/*",
+        "ipi/*",
+        "timer/*",
+        "napi/*",
+        "net/*",
+        "softirq/*",
+        "mce/*",
+        "qdisc/*",
+        "scsi/*",
+        "nvme/*",
+    ),
+    *("block/block_rq_*", "block/block_bio_complete", "kmem/k*", "kmem/mm_page_*", "skb/*", "tcp/*", "udp/*"),
+    *("sched/sched_wak*", "signal/signal_generate"),
+)
 
 
 class TracepointResult:
@@ -71,7 +85,8 @@ class TracepointResult:
             "by_process_other": sampling.total(counting.maps, layout.TOTAL_OTHER_PROCESS)
             + sum(entry["count"] for entry in listed[calls.LISTED :]),
         }
-        if self._records.failure is not None:
+        read = sampling.total(self._capture.maps, layout.TOTAL_CAPTURED)
+        if self._records.failure is not None and (read or not count):
             result["failed_events"] = sampling.total(self._capture.maps, layout.TOTAL_ERRORS)
         notes = self._notes(any(entry["process_id"] == 0 for entry in listed))
         if self._key is not None:
@@ -134,7 +149,8 @@ class TracepointResult:
     def _notes(self, idle: bool) -> list[str]:
         """`idle`: whether some of the events are counted as the idle thread's."""
         notes = [self._target.note] if self._target.note else []
-        if self._target.format.category in _INTERRUPTS:
+        name = f"{self._target.format.category}/{self._target.format.event}"
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in _INTERRUPTS):
             notes.append("This event fires in interrupts too: the process named is whoever was interrupted then.")
         elif idle:
             notes.append(calls.IDLE)

@@ -45,6 +45,7 @@ Probe = Union[SyscallProbe, TracepointProbe, "FunctionProbe"]
 # What may go wrong with one program costs that program, not the round: the kernel refuses, a file of /proc is not as it
 # was, a structure is not as it should be.
 _UNFORESEEN = (EbpfError, OSError, ValueError, LookupError, ArithmeticError, struct.error, re.error)
+_LOOK_SECONDS = 0.2
 _IN_A_NAMESPACE = (
     "This ran in a PID namespace (a container): only its own processes are counted, under the pids they have in it."
 )
@@ -257,7 +258,8 @@ class Tracer:
                     watch.look()
                 over = [one for one in left if watch.was_detached(one.index)]
             if over:
-                _look_at_calls([one.probe for one in over if not watch.was_detached(one.index)])
+                if not stopped:
+                    _look_at_calls([one.probe for one in over if not watch.was_detached(one.index)])
                 covered = {one.index: watch.ended(one.index) - one.began for one in over}
                 stop_together([loaded for one in over for loaded in one.objects])
             for one in over:
@@ -325,10 +327,20 @@ def _begin_together(running: list[_Running]) -> None:
 
 
 def _look_at_calls(probes: list[Probe]) -> None:
-    """What seems to be under way is looked at while the programs run: afterwards nobody sees it return."""
-    for probe in probes:
-        with contextlib.suppress(*_UNFORESEEN):  # it is under way, then, as far as is known
-            probe.look_at_calls()
+    """What seems to be under way is looked at while the programs run: afterwards nobody sees it return.
+
+    On a sick host a look at a thread may wait for that thread; the trace does not.
+    """
+
+    def look() -> None:
+        for probe in probes:
+            with contextlib.suppress(*_UNFORESEEN):  # it is under way, then, as far as is known
+                probe.look_at_calls()
+
+    looking = threading.Thread(target=look, name="looking", daemon=True)
+    with contextlib.suppress(RuntimeError):  # the host has no room for another thread
+        looking.start()
+        looking.join(_LOOK_SECONDS)
 
 
 def _prepare_results(running: list[_Running]) -> None:
