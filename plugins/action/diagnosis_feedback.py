@@ -44,13 +44,14 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(missing)
         # Only now: a controller whose hosts reach the gateway themselves needs none of it.
         from ansible_collections.nannyapi.diagnostics.plugins.module_utils import feedback
+        from ansible_collections.nannyapi.diagnostics.plugins.module_utils.diagnosis import SiteError
         from ansible_collections.nannyapi.diagnostics.plugins.module_utils.model.settings import SettingsError
         from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.controller_lead import record_folder
 
         _result, checked = self.validate_argument_spec(argument_spec=feedback.ARGUMENTS)
-        records = record_folder(checked["record_dir"], str(variables.get("inventory_hostname", "host")))
         try:
+            records = record_folder(checked["record_dir"], str(variables.get("inventory_hostname", "host")))
             given = feedback.give({**checked, **additions}, records, dry_run=self._task.check_mode)
-        except (feedback.FeedbackError, SettingsError) as error:
+        except (feedback.FeedbackError, SettingsError, SiteError) as error:
             return {"failed": True, "changed": False, "msg": str(error), **getattr(error, "result", {})}
         return {"changed": True, **given}

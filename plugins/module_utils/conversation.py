@@ -25,6 +25,9 @@ ANSWER_TOKENS = 2_000
 _CONDENSED = (12_000, 3_000)
 """Characters of evidence that an old round keeps, tried in turn."""
 
+_OLD_REPLY = 2_000
+"""Characters that an old reply of the model keeps, where room has to be made."""
+
 _FEWEST = 3_000
 _CUTS = 4
 _A_MESSAGE = 8
@@ -71,11 +74,13 @@ class Conversation:
     """Messages and their cost.
 
     `tokens`: what all requests and answers may come to, None for no limit; `request_tokens`: what one request may.
+    `overhead`: characters that each request has beside the messages, such as the prompt's.
     """
 
-    def __init__(self, tokens: Optional[int], request_tokens: int) -> None:
+    def __init__(self, tokens: Optional[int], request_tokens: int, overhead: int = 0) -> None:
         self._tokens = tokens
         self._request_tokens = request_tokens
+        self._overhead = overhead
         self._messages: list[dict[str, str]] = []
         self._rounds: list[_Round] = []
         self._characters_a_token = CHARACTERS_A_TOKEN
@@ -153,6 +158,10 @@ class Conversation:
                     messages = [*self._messages, turns.as_message(turn)]
                     if self.estimate(messages) <= room:
                         return messages
+        if self._shorten_echoes():
+            messages = [*self._messages, turns.as_message(turn)]
+            if self.estimate(messages) <= room:
+                return messages
         if not last and room < self._request_tokens:
             # Better one turn with this evidence whole than two with less.
             return None
@@ -172,7 +181,7 @@ class Conversation:
         for each in self._rounds:
             if each.position is None:
                 each.position = len(messages) - 1
-        characters = sum(len(message["content"]) for message in messages)
+        characters = self._characters(messages)
         counted, estimated = answer.prompt_tokens, self.estimate(messages)
         if counted:
             self._characters_a_token = min(8.0, max(1.0, characters / counted))
@@ -183,8 +192,10 @@ class Conversation:
 
     def estimate(self, messages: list[dict[str, str]]) -> int:
         """Tokens of a request, from its characters and what servers counted before."""
-        characters = sum(len(message["content"]) for message in messages)
-        return int(characters / self._characters_a_token) + _A_MESSAGE * len(messages)
+        return int(self._characters(messages) / self._characters_a_token) + _A_MESSAGE * len(messages)
+
+    def _characters(self, messages: list[dict[str, str]]) -> int:
+        return self._overhead + sum(len(message["content"]) for message in messages)
 
     def _room(self, last: bool) -> float:
         if self._tokens is None:
@@ -196,6 +207,14 @@ class Conversation:
         return (
             self._rounds[-1] if self._rounds and self._rounds[-1].position is None and "ebpf_results" in turn else None
         )
+
+    def _shorten_echoes(self) -> bool:
+        """Cuts the middle out of the model's own long replies, but for the last; whether there was one."""
+        replies = [index for index, message in enumerate(self._messages) if message["role"] == "assistant"][:-1]
+        long = [index for index in replies if len(self._messages[index]["content"]) > 2 * _OLD_REPLY]
+        for index in long:
+            self._messages[index] = turns.as_echo(self._messages[index]["content"], _OLD_REPLY)
+        return bool(long)
 
     def _condense(self, old: _Round, budget: int) -> bool:
         """Makes the message of an old round shorter; whether it was longer than that."""

@@ -86,7 +86,14 @@ class DiagnosisError(Exception):
 
 
 class SiteError(Exception):
-    """The host could not do its part; the message is a sentence. What it did before stays."""
+    """The host could not do its part; the message is a sentence. What it did before stays.
+
+    `collected`: what it had collected of this round.
+    """
+
+    def __init__(self, message: str, collected: Optional[dict[str, Any]] = None) -> None:
+        super().__init__(message)
+        self.collected = collected
 
 
 class _WatchedModel:
@@ -94,6 +101,7 @@ class _WatchedModel:
 
     def __init__(self, model: Model, ending: Ending) -> None:
         self.name = model.name
+        self.overhead = model.overhead
         self._model = model
         self._ending = ending
 

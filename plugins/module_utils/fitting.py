@@ -16,6 +16,10 @@ _LISTS_KEPT = (20, 5)
 """Entries that lists such as by_process keep, tried in turn, where outputs and events would get too little."""
 
 _FOR_OUTPUTS_AND_EVENTS = 0.4
+_SAID = ("command", "reason", "error", "summary")
+_LONGEST_SAID = 600
+"""Characters that each of these keeps."""
+
 _MARK = 60
 """Characters that a mark, or the key that counts what is missing, may take."""
 
@@ -36,8 +40,8 @@ def fit_evidence(collected: dict[str, Any], budget: int) -> dict[str, Any]:
     """
     if len(as_json(collected)) <= budget:
         return collected
-    commands = [dict(result) for result in collected["command_results"]]
-    programs = {key: dict(result) for key, result in collected["ebpf_results"].items()}
+    commands = [_told_in_short(result) for result in collected["command_results"]]
+    programs = {key: _told_in_short(result) for key, result in collected["ebpf_results"].items()}
     outputs = [str(result.get("output", "")) for result in commands]
     samples = [list(result.get("events") or []) for result in programs.values()]
     for result in commands:
@@ -65,6 +69,12 @@ def head_and_tail(text: str, keep: int) -> tuple[str, int]:
     head, tail = keep - keep // 2, keep // 2
     missing = len(text) - head - tail
     return f"{text[:head]}\n[… {missing} characters left out here …]\n{text[len(text) - tail :]}", missing
+
+
+def _told_in_short(result: dict[str, Any]) -> dict[str, Any]:
+    """The same, with what is said beside the evidence in at most some hundred characters each."""
+    long = {name for name in _SAID if isinstance(result.get(name), str) and len(result[name]) > _LONGEST_SAID}
+    return {name: head_and_tail(value, _LONGEST_SAID)[0] if name in long else value for name, value in result.items()}
 
 
 def _length(commands: list[dict[str, Any]], programs: dict[str, dict[str, Any]]) -> int:

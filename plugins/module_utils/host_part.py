@@ -30,6 +30,7 @@ from .session.ending import Ending, Stopped
 
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 _SECONDS_TO_STOP = 15.0
+_SHORTEST_TRACE = 1.0
 _ON_RECORD = (
     "seconds",
     "trace_seconds",
@@ -101,6 +102,7 @@ def run(given: dict[str, Any], ending: Ending, progress: Progress) -> dict[str, 
         raise WrongPart(f"{identifier[:80]!r} is not the id of a diagnosis. This module is called by diagnose.")
     if given["part"] == "end":
         return _end(identifier, given)
+    until = time.monotonic() + given["seconds"]
     progress({"stage": "waiting", "text": "waiting for the host's lock"})
     about = {"issue": given["issue"], "model": given["model"]}
     with lock.exclusive(given["lock_timeout"], about, ending.event, diagnosis=identifier) as hold:
@@ -118,7 +120,7 @@ def run(given: dict[str, Any], ending: Ending, progress: Progress) -> dict[str, 
                     progress({"stage": "surveying", "text": "looking at what this host is and can do"})
                     result = host.survey(given["issue"])
                 else:
-                    result = host.collect(given["commands"], given["programs"], time.monotonic() + given["seconds"])
+                    result = host.collect(given["commands"], _within(given["programs"], until), until)
             between_rounds.keep(identifier, redactor)
             hold.lease(identifier, given["lease_seconds"], about)
             result = {**result, "redacted": redactor.counts}
@@ -153,6 +155,17 @@ def _options(given: dict[str, Any]) -> CollectOptions:
     return CollectOptions(bundle=bundle, **{name: given[name] for name in names})
 
 
+def _within(programs: list[dict[str, Any]], until: float) -> list[dict[str, Any]]:
+    """The programs, none of them longer than what waiting has left of the round's time."""
+    left = max(_SHORTEST_TRACE, until - time.monotonic())
+
+    def shortened(program: dict[str, Any]) -> dict[str, Any]:
+        seconds = program.get("duration")
+        return {**program, "duration": left} if isinstance(seconds, (int, float)) and seconds > left else program
+
+    return [shortened(program) for program in programs]
+
+
 def _end(identifier: str, given: dict[str, Any]) -> dict[str, Any]:
     """Stops what runs of the diagnosis, writes what its placeholders stand for, and gives the host free."""
     _stop(lock.running(identifier))
@@ -163,6 +176,7 @@ def _end(identifier: str, given: dict[str, Any]) -> dict[str, Any]:
             path = str(record.write_map(identifier, identities))
     if not given["resumable"]:
         between_rounds.forget(identifier)
+    between_rounds.prune()
     lock.release(identifier)
     return {"identities": path}
 

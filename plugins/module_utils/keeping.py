@@ -193,7 +193,7 @@ class Kept:
 
     def how_to_go_on(self) -> str:
         """What to say after a failure: where everything is, and how to go on from there."""
-        if self.problem or not self.path:
+        if not self.path:
             return self.problem or ""
         limit = {
             "round_limit": "rounds",
@@ -202,8 +202,11 @@ class Kept:
             "evidence_limit": "evidence_bytes",
         }
         more = limit.get(str(self._content.get("ended")))
+        found = f"What was found until then is in {self.path}."
+        if self.problem:
+            found = f"{self.problem} What was found until it could be written for the last time is in {self.path}."
         return (
-            f"What was found until then is in {self.path}. To go on from there{f' with more {more}' if more else ''},"
+            f"{found} To go on from there{f' with more {more}' if more else ''},"
             f" run it again with resume: {self.identifier}, or the playbook diagnose with"
             f" -e nannyapi_resume={self.identifier}."
         )

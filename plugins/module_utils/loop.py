@@ -140,7 +140,7 @@ class _Diagnosis:
         reserve = min(limits.reserve_seconds, limits.seconds / 5)
         self._deadline = max(self._began + limits.seconds, clock() + reserve)
         self._last_turn_at = self._deadline - reserve
-        self._conversation = Conversation(limits.tokens, limits.request_tokens)
+        self._conversation = Conversation(limits.tokens, limits.request_tokens, model.overhead)
         self._checker: Optional[Checker] = None
         self._printed: Optional[echo.Evidence] = None
 
@@ -198,6 +198,8 @@ class _Diagnosis:
         if self._pending.answer is None:
             with self._admission(max(0.0, self._deadline - self._clock())):
                 answer = self._ask()
+            if answer is None:
+                return  # it is asked again, as another request
             self._pending.answer = Reply(content=without_surrogates(answer.content), finish_reason=answer.finish_reason)
             self._checkpoint()
         if self._pending.correcting:
@@ -270,8 +272,8 @@ class _Diagnosis:
     def _is_last(self) -> bool:
         return self._pending.correcting or self._pending.last_turn is not None
 
-    def _ask(self) -> Answer:
-        """Send the next turn; near the end of the time it becomes the last one."""
+    def _ask(self) -> Optional[Answer]:
+        """Send the next turn; near the end of the time it becomes the last one. None where it has become that now."""
         if not self._is_last() and self._clock() >= self._last_turn_at:
             self._make_last("time_limit")
         messages = self._fitting()
@@ -283,7 +285,7 @@ class _Diagnosis:
             answer = self._model.ask(messages, timeout)
         except ModelError as error:
             if error.kind == "timeout" and not self._is_last() and self._clock() >= self._last_turn_at:
-                return self._ask()
+                return None
             raise
         finally:
             self._pending.model_seconds += self._clock() - asked
@@ -298,6 +300,11 @@ class _Diagnosis:
             self._make_last("token_limit")
             messages = self._conversation.fits(self._pending.turn, last=True)
         if messages is None:
+            if self._limits.tokens is None:
+                most = self._limits.request_tokens
+                raise OutOfTokens(
+                    f"The next request would come to more than {most} tokens, which is as much as one may."
+                )
             used = f"{self._conversation.spent} of {self._limits.tokens} were used"
             raise OutOfTokens(f"The tokens of this diagnosis do not suffice for another request: {used}.")
         return messages

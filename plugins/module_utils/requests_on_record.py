@@ -50,7 +50,7 @@ class OfflineOnRecord:
     """A model on this host, of which it is put on record that it was asked, and that nothing left."""
 
     def __init__(self, model: Model, account: RequestsOnRecord) -> None:
-        self.name = model.name
+        self.name, self.overhead = model.name, model.overhead
         self._model = model
         self._account = account
 

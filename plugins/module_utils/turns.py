@@ -15,7 +15,7 @@ from typing import Any
 from .fitting import as_json, fit_evidence, head_and_tail
 from .json_text import without_surrogates
 
-_LONGEST_ECHO = 32_000
+LONGEST_ECHO = 32_000
 """Characters of a reply that are sent back to the model as its own turn."""
 
 _LAST_TURN = {
@@ -104,8 +104,8 @@ def as_message(turn: dict[str, Any]) -> dict[str, str]:
     return {"role": "user", "content": content}
 
 
-def as_echo(reply: str) -> dict[str, str]:
-    """The model's reply as received, as its turn in the conversation; beyond 32,000 characters without its middle."""
-    text, _missing = head_and_tail(reply, _LONGEST_ECHO)
+def as_echo(reply: str, longest: int = LONGEST_ECHO) -> dict[str, str]:
+    """The model's reply as received, as its turn in the conversation; a longer one without its middle."""
+    text, _missing = head_and_tail(reply, longest)
     # Servers refuse a message without content.
     return {"role": "assistant", "content": without_surrogates(text) if text.strip() else "(empty reply)"}

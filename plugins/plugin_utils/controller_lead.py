@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable
@@ -141,16 +142,36 @@ def _end(host: RemoteHost, show: Progress, resumable: bool) -> None:
         show({"stage": "not_ended", "text": f"the host was not told that the diagnosis is over: {error}"})
 
 
-def servers_folder() -> Path:
-    """Where the controller keeps what servers of models do not take."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nannyapi" / "servers"
+def servers_folder() -> Optional[Path]:
+    """Where the controller keeps what servers of models do not take; None where there is no such place."""
+    with contextlib.suppress(diagnosis.SiteError):
+        return _folder("XDG_CACHE_HOME", ".cache") / "nannyapi" / "servers"
+    return None
 
 
 def record_folder(named: Optional[str], host: str) -> Path:
-    """Where the controller keeps records of a host, which are its own as on the host: so many of each are kept."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    folder = Path(named).expanduser() if named else state / "nannyapi" / "diagnostics"
-    return folder / (re.sub(r"[^\w.@-]", "_", host).lstrip(".") or "_")
+    """Where the controller keeps records of a host, its own as on the host: so many of each are kept.
+
+    Raises SiteError for a user without a home, where no folder is named.
+    """
+    if named:
+        records = Path(named).expanduser()
+    else:
+        records = _folder("XDG_STATE_HOME", ".local/state") / "nannyapi" / "diagnostics"
+    return records / (re.sub(r"[^\w.@-]", "_", host).lstrip(".") or "_")
+
+
+def _folder(variable: str, below_home: str) -> Path:
+    """A folder of whoever runs Ansible. Raises SiteError for a user without a home."""
+    named = os.environ.get(variable)
+    if named:
+        return Path(named)
+    try:
+        return Path.home() / below_home
+    except RuntimeError as error:
+        raise diagnosis.SiteError(
+            f"This user has no home on the controller, where something is to be kept: set HOME or {variable}."
+        ) from error
 
 
 def _sentence(error: Exception) -> str:

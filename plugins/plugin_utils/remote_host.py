@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Optional
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.diagnosis import SiteError
 from ansible_collections.nannyapi.diagnostics.plugins.plugin_utils.host_answers import checked
@@ -63,7 +63,10 @@ class RemoteHost:
             try:
                 part = self._part({"part": "round", **asked, "seconds": left, "lock_timeout": patience})
             except AnsibleConnectionFailure as error:
-                raise SiteError(f"The host could not be reached any more: {' '.join(str(error).split())}") from error
+                said = f"The host could not be reached any more: {' '.join(str(error).split())}"
+                raise SiteError(said, collected) from error
+            except SiteError as error:
+                raise SiteError(str(error), collected) from error
             collected["command_results"] += part["command_results"]
             collected["ebpf_results"].update(part["ebpf_results"])
         return collected
@@ -86,7 +89,12 @@ class RemoteHost:
 
     def _part(self, arguments: dict[str, Any]) -> dict[str, Any]:
         given = {**self._arguments, "lease_seconds": LEASE_SECONDS, **arguments}
-        result = self._execute({name: value for name, value in given.items() if value is not None})
+        try:
+            result = self._execute({name: value for name, value in given.items() if value is not None})
+        except AnsibleConnectionFailure:
+            raise
+        except AnsibleError as error:  # its disk is full, or it does not ask for a password in time
+            raise SiteError(f"The host could not do its part: {' '.join(str(error).split())}") from error
         if result.get("failed") or result.get("unreachable"):
             raise SiteError(str(result.get("msg") or "The host did its part of the diagnosis without saying how."))
         checked(str(given["part"]), result)

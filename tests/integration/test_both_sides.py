@@ -73,6 +73,7 @@ class Scripted:
 
     script: list[Any]
     name: str = "scripted"
+    overhead: int = 0
     told: list[dict[str, Any]] = field(default_factory=list)
 
     def ask(self, messages: list[dict[str, str]], timeout: float) -> Answer:

@@ -130,6 +130,52 @@ def test_the_estimate_follows_what_the_server_counts() -> None:
     assert conversation.spent == 1_005
 
 
+def test_a_model_that_says_much_is_shortened_before_the_diagnosis_ends() -> None:
+    commands = [
+        {"id": f"c{number}", "command": f"echo {number} {'long ' * 138}", "description": ""} for number in range(16)
+    ]
+
+    def look(number: int) -> dict[str, Any]:
+        named = [{**each, "id": f"r{number}{each['id']}"} for each in commands]
+        return {"response_type": "diagnostic", "reasoning": "why " * 4_700, "commands": named, "ebpf_programs": []}
+
+    result, model = play(*map(look, range(20)), VAGUE, rounds=20)
+    assert (result["ended"], result["resolution"]) == ("round_limit", VAGUE)
+    assert all(tokens_of(request) <= 100_000 for request in model.asked)
+    *old, newest = [message["content"] for message in model.asked[-1] if message["role"] == "assistant"]
+    assert len(newest) > 19_000
+    assert len(old[0]) < 3_000
+    assert "characters left out here" in old[0]
+
+
+def test_what_a_single_request_may_not_exceed_is_said_where_nothing_else_is_limited() -> None:
+    result, _model = play(VAGUE, request_tokens=5)
+    assert result["ended"] == "token_limit"
+    assert "more than 5 tokens, which is as much as one may" in result["error"]
+
+
+def test_the_prompt_that_is_counted_with_a_request_spoils_no_estimate() -> None:
+    @dataclass
+    class Prompted(Counting):
+        def ask(self, messages: list[dict[str, str]], timeout: float) -> Answer:
+            answer = super().ask(messages, timeout)
+            return Answer(answer.content, (answer.prompt_tokens or 0) + self.overhead // 4, answer.completion_tokens)
+
+    clock = Clock()
+    model = Prompted([LOOK, LOOK, VAGUE], clock, overhead=8_000)
+    result = diagnose(
+        issue="slow",
+        system_information={},
+        capabilities={},
+        model=model,
+        collect=Recorded(clock, "x" * 8_000),
+        limits=LoopLimits(tokens=40_000),
+        progress=lambda event: None,
+        clock=clock,
+    )
+    assert (result["ended"], len(result["rounds"])) == ("resolution", 2)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 60_000), st.integers(500, 40_000), st.integers(1, 5), st.booleans(), st.text(max_size=200))
 def test_no_limit_is_exceeded(tokens: int, request_tokens: int, rounds: int, counts: bool, output: str) -> None:

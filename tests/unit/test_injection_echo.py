@@ -161,7 +161,7 @@ class Scripted:
     """Gives answers in turn."""
 
     def __init__(self, name: str, *answers: dict[str, Any]) -> None:
-        self.name = name
+        self.name, self.overhead = name, 0
         self.asked: list[dict[str, str]] = []
         self._answers = list(answers)
 

@@ -57,6 +57,7 @@ class Scripted:
     clock: Clock
     seconds: float = 1.0
     name: str = "scripted"
+    overhead: int = 0
     asked: list[list[dict[str, str]]] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
 

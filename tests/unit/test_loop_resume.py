@@ -32,6 +32,7 @@ class ByTurn:
     script: list[Any]
     clock: Clock
     name: str = "scripted"
+    overhead: int = 0
     asked: list[list[dict[str, str]]] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
 

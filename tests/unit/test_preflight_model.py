@@ -36,6 +36,7 @@ class Scripted:
     """A model that answers from a script, and keeps what it was asked."""
 
     name = "scripted"
+    overhead = 0
 
     def __init__(self, *script: Union[str, dict[str, Any], ModelError]) -> None:
         self._script = list(script)

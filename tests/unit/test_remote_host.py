@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
@@ -120,6 +120,50 @@ def test_a_host_that_fails_and_one_that_is_lost_are_told_as_sentences() -> None:
         RemoteHost(lost, IDENTIFIER, {"lock_timeout": 0}, "").collect([], [], time.monotonic() + 5)
 
 
+@pytest.mark.parametrize(
+    "said", ["failed to transfer file\n to /tmp: No space left", "Timeout (12s) waiting for become"]
+)
+def test_what_a_host_had_collected_when_it_failed_stays(said: str) -> None:
+    sent = Sent()
+
+    def full_at_the_second(arguments: dict[str, Any]) -> dict[str, Any]:
+        if sent:
+            raise AnsibleError(said)
+        return sent(arguments)
+
+    host = RemoteHost(full_at_the_second, IDENTIFIER, {"lock_timeout": 900}, PROGRAMS)
+    with pytest.raises(SiteError) as failed:
+        host.collect(commands(16, 2000), [{"name": "p"}], time.monotonic() + 30)
+    assert str(failed.value) == f"The host could not do its part: {' '.join(said.split())}"
+    assert failed.value.collected is not None
+    assert list(failed.value.collected["ebpf_results"]) == ["p"]
+    assert 0 < len(failed.value.collected["command_results"]) < 16
+    with pytest.raises(SiteError, match="The host could not do its part"):
+        RemoteHost(full_at_the_second, IDENTIFIER, {"lock_timeout": 0}, "").survey("x")
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    for variable in ("XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(SiteError, match="set HOME or XDG_STATE_HOME"):
+        controller_lead.record_folder(None, "db1")
+    assert controller_lead.record_folder(str(tmp_path), "db1") == tmp_path / "db1"
+    assert controller_lead.servers_folder() is None
+
+
+def test_waiting_for_the_lock_is_of_the_time_of_a_round() -> None:
+    until = time.monotonic() + 5
+    programs = [{"name": "long", "duration": 30}, {"name": "short", "duration": 2}, {"name": "odd", "duration": None}]
+    long, short, odd = host_part._within(programs, until)
+    assert 4 < long["duration"] <= 5
+    assert (short["duration"], odd["duration"]) == (2, None)
+    assert host_part._within(programs, until - 60)[0]["duration"] == 1
+
+
 def test_a_round_goes_on_counting_where_the_one_before_ended(tmp_path: Path) -> None:
     places = (tmp_path / "disk", tmp_path / "memory")
     first = Redactor()
@@ -149,7 +193,7 @@ def test_a_disk_that_cannot_be_written_is_no_obstacle(tmp_path: Path) -> None:
 def test_rounds_that_nobody_ended_are_forgotten_in_time(tmp_path: Path) -> None:
     for number in range(55):
         between_rounds.keep(f"20260131T0203{number:02d}Z-1f2e3d4c", Redactor(), (tmp_path,))
-    between_rounds.forget("20260131T020354Z-1f2e3d4c", (tmp_path,))
+    between_rounds.prune((tmp_path,))
     assert len(list(tmp_path.iterdir())) == 50
 
 

@@ -88,6 +88,9 @@ class ChatClient:
         self._refusals = refusals or reply_form.Refusals()
         self._with_schema = not model.startswith(_FUNCTION) and not self._refusals.known(url, model)
         self._sleep, self._clock, self._jitter = sleep, clock, jitter
+        # A gateway adds both likewise.
+        self.overhead = len(SYSTEM_PROMPT) + len(json.dumps(reply_form.response_format()))
+        self._left_out = False  # the schema, in the call that is being made
         self._time_of_call = TimeOfCall()
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "nannyapi.diagnostics"}
         if api_key:
@@ -109,6 +112,7 @@ class ChatClient:
     def ask(self, messages: list[dict[str, str]], timeout: float) -> Answer:
         """Answer the last of *messages* within *timeout* seconds, retries and pauses included, or raise ModelError."""
         deadline = self._clock() + timeout
+        self._left_out = False
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 answer = self._with_or_without(messages, deadline, timeout, attempt)
@@ -126,18 +130,14 @@ class ChatClient:
         """One attempt; where the server does not take the schema, another one without it."""
         try:
             return self._try(self._body(messages), deadline, timeout, attempt)
-        except _SchemaRefused:
-            self._with_schema = False
-        answered = False
-        try:
+        except _SchemaRefused as refused:
+            self._left_out = True  # for the rest of this call; else it was not that, as far as one can tell
             self._sleep(0.0)
             answer = self._try(self._body(messages), deadline, timeout, attempt)
-            answered = True
-        finally:
-            # Else it was not the schema that was refused, as far as one can tell.
-            self._with_schema = not answered
-        self._refusals.note(self._url, self.name)
-        return answer
+            self._with_schema = False
+            if refused.lasting:
+                self._refusals.note(self._url, self.name)
+            return answer
 
     def _body(self, messages: list[dict[str, str]]) -> bytes:
         if not self.name.startswith(_FUNCTION):
@@ -145,7 +145,7 @@ class ChatClient:
         body: dict[str, Any] = {"model": self.name, "messages": messages}
         if self.name.startswith(_GATEWAY):
             body.update(self._for_gateway())
-        if self._with_schema:
+        if self._with_schema and not self._left_out:
             body["response_format"] = reply_form.response_format()
         if self._episode_id:
             body["tensorzero::episode_id"] = self._episode_id
@@ -242,8 +242,9 @@ class ChatClient:
                     raise _Again(message, "not_the_protocol") from None
                 raise self._error(message, "not_the_protocol") from None
         message = self._refusal(status, response.headers, content)
-        if self._with_schema and reply_form.may_be_why(status, explanations.words(content)):
-            raise _SchemaRefused(message, "refused")
+        said = explanations.words(content)
+        if self._with_schema and not self._left_out and reply_form.may_be_why(status, said):
+            raise _SchemaRefused(message, "refused", lasting=not explanations.is_too_long(said))
         if status in (408, 429) or (status >= 500 and status != 501):
             wait = explanations.retry_after(response.headers.get("Retry-After"))
             raise _Again(message, "failed", wait)
@@ -281,11 +282,11 @@ class _Again(Exception):
 
 
 class _SchemaRefused(Exception):
-    """A request that may have been refused for the schema in it."""
+    """A request that may have been refused for the schema in it; `lasting`: and not for the length that this adds."""
 
-    def __init__(self, message: str, kind: str) -> None:
+    def __init__(self, message: str, kind: str, lasting: bool) -> None:
         super().__init__(message)
-        self.message, self.kind = message, kind
+        self.message, self.kind, self.lasting = message, kind, lasting
 
 
 def _tried(attempts: int, retry_after: Optional[float]) -> str:

@@ -31,6 +31,11 @@ _TOO_LONG = ("context length", "context size", "context window", "context_length
 """How servers say that a conversation is too long."""
 
 
+def is_too_long(said: str) -> bool:
+    """Whether a server's words are about the length of the conversation."""
+    return any(words in said.lower() for words in _TOO_LONG)
+
+
 def shown_url(url: str) -> str:
     """*url* for a message: a query may hold a key."""
     return url.partition("?")[0]
@@ -117,7 +122,7 @@ def refused(
     said = words(content)
     if status == 400 and episode_id and any(word in said.lower() for word in ("episode", "uuid")):
         remedy = f"The gateway does not know the episode {episode_id} that it began; start the diagnosis again."
-    elif status == 400 and any(word in said.lower() for word in _TOO_LONG):
+    elif status == 400 and is_too_long(said):
         remedy = "The conversation is longer than the model takes in. Lower evidence_bytes, rounds or output_bytes."
     elif status in _REMEDIES:
         remedy = _REMEDIES[status]

@@ -45,6 +45,7 @@ class Model(Protocol):
     """Whoever answers: a server, the offline diagnostician, a script in a test."""
 
     name: str
+    overhead: int  # characters of each request beside the messages, such as those of the prompt
 
     def ask(self, messages: list[dict[str, str]], timeout: float) -> Answer:
         """Answer the last message within *timeout* seconds, or raise ModelError."""

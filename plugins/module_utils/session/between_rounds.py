@@ -54,10 +54,16 @@ def recall(identifier: str, also: Collection[str], places: Collection[Path] = PL
 
 
 def forget(identifier: str, places: Collection[Path] = PLACES) -> None:
-    """Removes what was kept, and what was kept for the oldest of those that nobody ended."""
+    """Removes what was kept."""
     for place in places:
         with contextlib.suppress(OSError):
             (place / f"{identifier}{_SUFFIX}").unlink(missing_ok=True)
+
+
+def prune(places: Collection[Path] = PLACES) -> None:
+    """Removes what was kept for the oldest of the diagnoses that nobody ended for good."""
+    for place in places:
+        with contextlib.suppress(OSError):
             for old in sorted(entry for entry in place.iterdir() if entry.suffix == _SUFFIX)[:-_KEPT]:
                 old.unlink(missing_ok=True)
     with contextlib.suppress(OSError):

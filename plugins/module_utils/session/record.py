@@ -29,8 +29,7 @@ LATEST = "latest"
 RUNNING, INTERRUPTED, ENDED = "running", "interrupted", "ended"
 
 _KEPT = 50  # the newest; a record is some hundred kilobytes
-_MOST_BYTES = 256 * 1024 * 1024
-_LARGEST = 64 * 1024 * 1024
+_MOST_BYTES = 256 * 1024 * 1024  # of all together, and of one that is read: a round may bring sixteen megabytes
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 _FILE = re.compile(rf"\.?({_ID.pattern})\.[a-z._]+")
 _OPEN = ".open"
@@ -112,7 +111,7 @@ def read(identifier: str, directory: Path = RECORDS) -> dict[str, Any]:
     """The content of a record of this format. Raises RecordError."""
     path = directory / f"{identifier}.json"
     try:
-        content = json.loads(whole_files.read(path, _LARGEST))
+        content = json.loads(whole_files.read(path, _MOST_BYTES))
     except FileNotFoundError:
         raise _unusable(path, "it is not there, for the diagnosis was ended before it had begun") from None
     except whole_files.NotUsable as error:
@@ -138,6 +137,7 @@ def write_map(identifier: str, identities: dict[str, str], directory: Path = REC
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = directory / f"{identifier}{_MAP}"
     whole_files.replace(path, json.dumps(identities, ensure_ascii=False))
+    _rotate(directory)  # where the controller has the records, nothing else does
     return path
 
 

@@ -29,6 +29,7 @@ class OfflineModel:
     """Answers like a model, from rules."""
 
     name = NAME
+    overhead = 0
 
     def ask(self, messages: list[dict[str, str]], timeout: float) -> Answer:
         """Answers the last message at once; `timeout` is never needed. Raises nothing."""
