@@ -8,6 +8,7 @@ What does not get out of it is tried in tests/safety/escape.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -118,6 +119,12 @@ SAME = [
     "free -b | head -n 1",
     "uptime | cut -c 1-3",
     "cat /proc/net/sockstat | head -n 1 | cut -c 1-8",
+    "taskset -cp {pid}",
+    "chrt -p {pid}",
+    "ionice -p {pid}",
+    "timeout -s INT 5 lsof -nP -p {pid}",
+    "nice -n 5 stdbuf -oL ps -o pid,user,args -p {pid}",
+    "timeout 5 stat -c %n:%a:%i /tmp",
 ]
 
 
@@ -129,6 +136,11 @@ def test_a_command_shows_what_root_would_see(line: str, fence: Sandbox, log: Pat
     assert within["output"].split() == without["output"].split()
     assert within["exit_code"] == without["exit_code"]
     assert within["output"], "both say nothing"
+
+
+def test_behind_another_program_the_mounts_are_said_to_be_the_sandbox_s_own(fence: Sandbox) -> None:
+    shown = run(fence, "timeout 5 findmnt -n -o OPTIONS /")
+    assert "the sandbox's own mounts" in json.dumps(shown)
 
 
 def test_a_command_is_not_root_and_has_no_capability(fence: Sandbox) -> None:

@@ -18,6 +18,7 @@ from .errors import Refused
 from .secrets import PUBLIC_PATHS, SECRET_PATHS
 
 MOST_FILES_IN_A_TREE = 20000
+_SWAPPED = "what processes had in memory"
 
 
 class PathJudge:
@@ -27,6 +28,7 @@ class PathJudge:
         self.secret = [(re.compile(expression), what) for expression, what in SECRET_PATHS]
         self.public = [re.compile(expression) for expression in PUBLIC_PATHS]
         self.also_secret = [(re.compile(expression), what) for expression, what in also_secret or []]
+        self.swaps = _swap_files()
 
     def may_read(self, path: str) -> None:
         """Raises `Refused` where the content of `path` is not to be shown."""
@@ -61,12 +63,24 @@ class PathJudge:
         return next((what for what in map(self._secret, _names(text)) if what), None)
 
     def _secret(self, path: str) -> str | None:
+        if path in self.swaps:
+            return _SWAPPED
         for expression, what in self.also_secret:
             if expression.fullmatch(path):
                 return what
         if any(expression.fullmatch(path) for expression in self.public):
             return None
         return next((what for expression, what in self.secret if expression.fullmatch(path)), None)
+
+
+def _swap_files() -> frozenset[str]:
+    """The files that the kernel swaps to, which hold what any process had in memory."""
+    try:
+        with open("/proc/swaps", encoding="utf-8", errors="replace") as table:
+            listed = [line.split(maxsplit=1)[0] for line in table.read().splitlines()[1:] if line.strip()]
+    except OSError:
+        return frozenset()
+    return frozenset(re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), name) for name in listed)
 
 
 def _names(path: str) -> list[str]:

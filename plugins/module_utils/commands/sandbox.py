@@ -27,7 +27,7 @@ from .launch import Launch
 from .listing_forms import bounded
 from .programs import ENVIRONMENT
 from .sandbox_host import FIRST, LAST, Accounts, Tools, bus_account, find_tools
-from .sandbox_mounts import Masks, find_masks
+from .sandbox_mounts import Masks, TooMuchToMask, find_masks
 from .trusted_reader import Given, TrustedReader
 
 # They show the mounts that they have themselves, all of them read-only here: they are given the host's table instead.
@@ -40,7 +40,11 @@ _OWN_MOUNTS = "These are the sandbox's own mounts, all of them read-only; the ho
 _FIND_THEMSELVES = (
     *("fuser", "lsof", "pgrep", "pidof", "ps", "top", "w", "pmap", "sysctl"),
     *("systemd-cgls", "systemd-cgtop"),
+    # They hand the number of a process to the kernel, for which it is one of their own namespace.
+    *("taskset", "chrt", "ionice", "prlimit"),
 )
+# They run the program that follows their options, and these values of them.
+_RUN_ANOTHER = {"timeout": ("-k", "-s", "--kill-after", "--signal"), "nice": ("-n",), "stdbuf": ("-i", "-o", "-e")}
 # They tell of names, sizes and use, and write nothing: a /tmp of their own would be taken for the host's.
 _LOOK_AT_NAMES = (
     *("ls", "stat", "find", "du", "namei", "getfacl", "lsattr", "readlink", "realpath", "test", "["),
@@ -96,7 +100,11 @@ class Sandbox:
         tools = find_tools()
         if isinstance(tools, str):
             raise SandboxUnavailable(_sentence(tools))
-        made = cls(tools, find_masks(also_secret), bounds or Bounds())
+        try:
+            masks = find_masks(also_secret)
+        except TooMuchToMask as error:
+            raise SandboxUnavailable(_sentence(str(error))) from error
+        made = cls(tools, masks, bounds or Bounds())
         made.probe()
         return made
 
@@ -145,16 +153,18 @@ class Sandbox:
         grants, remark = bounded(path, arguments, grants)
         grants, more = bounded_asking(arguments, grants)
         readable = self.root and self.tools.perms
+        program = _inner_program(arguments)
+        # What is started by another has a number that is not known, and so no table of its own.
         tables = _TABLES if arguments[0] in _SHOW_MOUNTS else ()
         given = TrustedReader(may_read).give(grants.reads, tables) if readable else Given()
         launch = Launch([], notes=given.notes, capabilities=grants.capabilities if self.root else frozenset())
         launch.notes += [*remark, *more]
-        if tables and not readable:
+        if program in _SHOW_MOUNTS and not (tables and readable):
             launch.notes.append(_OWN_MOUNTS)
         launch.on_close.append(given.close)
         try:
             words = [given.renamed.get(word, word) for word in arguments[1:]]
-            options = self._options(arguments[0], grants, launch)
+            options = self._options(program, grants, launch)
             options += given.options
             options += self._script(launch, [arguments[0], *words])
             listed = self._memory(launch, b"".join(option.encode(*_ENCODED) + b"\0" for option in options))
@@ -239,6 +249,21 @@ class Sandbox:
 
 
 _ENCODED = ("utf-8", "surrogateescape")
+
+
+def _inner_program(arguments: list[str]) -> str:
+    """The program that is run in the end, where others run it: behind `timeout 5` it is still what it is."""
+    words = list(arguments)
+    while words[0] in _RUN_ANOTHER and len(words) > 1:
+        values = _RUN_ANOTHER[words[0]]
+        at = 1
+        while at < len(words) and words[at].startswith("-"):
+            at += 2 if words[at] in values else 1
+        at += words[0] == "timeout"  # the seconds
+        if at >= len(words):
+            break
+        words = words[at:]
+    return words[0]
 
 
 def _sentence(reason: str) -> str:

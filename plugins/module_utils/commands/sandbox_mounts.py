@@ -91,11 +91,45 @@ SECRETS = (
     "/var/lib/pcsd",
     "/var/lib/krb5kdc",
     "/var/kerberos/krb5kdc",
+    "/etc/chrony*/chrony.keys",
+    "/etc/chrony.keys",
+    "/etc/ntp.keys",
+    "/etc/ntp/keys",
+    "/etc/racoon",
+    "/etc/ha.d/authkeys",
+    "/etc/restic",
+    "/etc/borg*",
+    "/etc/pve/priv",
+    "/etc/rsync*.passwd",
+    "/etc/rsync*.secrets",
+    "/etc/postfix/sasl",
+    "/etc/samba/smbpasswd",
+    "/etc/dovecot/users",
+    "/etc/pam_radius_auth.conf",
+    "/etc/raddb",
+    "/etc/freeradius",
+    "/var/lib/snmp",
+    "/var/lib/net-snmp",
+    "/var/lib/bluetooth",
+    "/var/lib/amazon/ssm",
+    "/var/lib/cloud/seed",
+    "/var/lib/NetworkManager/secret_key",
+    "/var/lib/ceph/*/*/keyring",
+    "/run/containers/*/auth.json",
+    "/tmp/krb5cc*",
+    # What processes had in memory.
+    "/swap.img",
+    "/swapfile*",
+    "/var/lib/systemd/coredump",
+    "/var/crash",
+    "/var/spool/abrt/*/coredump",
+    "/var/spool/abrt/*/environ",
     # Backups and other trees, as far as they are where such usually are.
     "/mnt/*/etc/*shadow*",
     "/media/*/etc/*shadow*",
     "/srv/*/etc/*shadow*",
     "/root/*shadow*",
+    "/root/*-ks.cfg",
     "/opt/*/.env*",
     "/srv/*/.env*",
     "/var/www/*/.env*",
@@ -154,7 +188,13 @@ SOCKETS = (
     "/run/snapd*.socket",
 )
 
-_MOST = 500
+# With more, the homes are masked as a whole, and with still more there is no sandbox: nothing may be left open.
+_MOST = 1000
+_HOMES = ("/root", "/home")
+
+
+class TooMuchToMask(Exception):
+    """A host with more secrets than a sandbox can mask one by one; the message is a clause."""
 
 
 @dataclass(frozen=True)
@@ -180,8 +220,12 @@ class Masks:
 
 
 def find_masks(also_secret: tuple[str, ...] = ()) -> Masks:
-    """What this host has of it; `also_secret` are further file name patterns."""
-    named = _existing((*SECRETS, *also_secret))
+    """What this host has of it; `also_secret` are further file name patterns. Raises TooMuchToMask."""
+    wanted = (*also_secret, *SECRETS)
+    try:
+        named = _existing(wanted)
+    except TooMuchToMask:
+        named = _existing((*_HOMES, *(pattern for pattern in wanted if not pattern.startswith(_HOMES))))
     # What a site names is masked for every command, whoever may read it.
     chosen = set(_existing(also_secret))
     readable = tuple(one for one in named if one in chosen or _open_to_others(*one))
@@ -189,8 +233,10 @@ def find_masks(also_secret: tuple[str, ...] = ()) -> Masks:
 
 
 def _existing(patterns: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
-    """Real paths, none of them within another."""
-    names = itertools.islice((name for pattern in patterns for name in glob.iglob(pattern)), _MOST)
+    """Real paths, none of them within another. Raises TooMuchToMask."""
+    names = list(itertools.islice((name for pattern in patterns for name in glob.iglob(pattern)), _MOST + 1))
+    if len(names) > _MOST:
+        raise TooMuchToMask(f"it has more than {_MOST} files with secrets to be masked")
     paths = sorted({os.path.realpath(name) for name in names} - {"/"})
     kept: list[tuple[str, bool]] = []
     for path in paths:

@@ -117,6 +117,8 @@ class _Filter:
         self._add(seccomp.ALLOW, "clone", self._equal(position, 0, _CLONE_NAMESPACES))
         self._add(seccomp.ALLOW, "personality", self._equal(0, _PERSONALITY_ASK))
         self._add(seccomp.ALLOW, "personality", self._equal(0, 0))
+        # Of itself alone: `nice` steps back.
+        self._add(seccomp.ALLOW, "setpriority", self._equal(0, os.PRIO_PROCESS), self._equal(1, 0))
 
     def _opening(self) -> None:
         for name, position in (("open", 1), ("openat", 2)):

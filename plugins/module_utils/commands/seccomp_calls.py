@@ -55,7 +55,7 @@ _DENIED = (
     "perf_event_open pidfd_getfd pidfd_open pidfd_send_signal pivot_root process_madvise process_mrelease "
     "process_vm_readv process_vm_writev ptrace query_module quotactl quotactl_fd reboot remap_file_pages "
     "removexattr request_key sched_setaffinity sched_setattr sched_setparam sched_setscheduler semget semop "
-    "semtimedop set_mempolicy set_mempolicy_home_node setdomainname sethostname setns setpriority "
+    "semtimedop set_mempolicy set_mempolicy_home_node setdomainname sethostname setns "
     "settimeofday setxattr setxattrat shmat shmdt shmget stime swapoff swapon sync syncfs sync_file_range "
     "sysfs umount umount2 unshare uselib userfaultfd vhangup vm86 vm86old vserver"
 )

@@ -53,8 +53,27 @@ SECRET_PATHS: list[tuple[str, str]] = [
     (r"/var/lib/(sss|samba/private|systemd/credential\.secret|systemd/random-seed)(/.*)?", "credentials"),
     (r"/etc/(mysql/debian\.cnf|postfix/sasl_passwd[^/]*|exim4/passwd\.client|fetchmailrc|cifs[^/]*)", "credentials"),
     (r"/var/backups/(shadow|gshadow|passwd|group)[^/]*", "password hashes"),
-    (r".*/(id_(rsa|dsa|ecdsa|ed25519)(_sk)?|authorized_keys)", "keys"),
-    (r"(?i).*\.(key|p12|pfx|pkcs12|jks|keystore|kdbx|keytab|ppk|asc|gpg|ovpn|psk|keyring)", "keys"),
+    (r".*/(id_(rsa|dsa|ecdsa|ed25519)(_sk)?([-.~][^/]*)?|authorized_keys)", "keys"),
+    (
+        r"(?i).*\.(key|p12|pfx|pkcs12|jks|keystore|kdbx|keytab|ppk|asc|gpg|ovpn|psk|keyring|priv|private)"
+        r"(~|[-._](bak|backup|old|orig|save|saved|swp|copy|tmp|\d+)[^/]*)?",
+        "keys",
+    ),
+    (
+        r"(?i).*/(keyring|psk(\.txt)?|token|auth[-_]?keys?|auth\.json|(anaconda|original)-ks\.cfg|[^/]*\.ks)",
+        "credentials",
+    ),
+    (r".*/krb5cc[^/]*", "Kerberos tickets"),
+    (r"(?i)(?!/(sys|proc|run/systemd)/).*/[^/]*(passwor[dt]|passwd|passphrase|vault[-_]?pass)[^/]*", "passwords"),
+    (r"/etc/(chrony\.keys|chrony/.*\.keys|ntp\.keys|ntp/(keys|crypto/.*))", "shared secrets"),
+    (r"/etc/(racoon|ha\.d|restic|borg|borgmatic|pve/priv|postfix/sasl)(/.*)?", "credentials"),
+    (r"/etc/(pam_radius_auth\.conf|raddb/.*|freeradius/.*|samba/smb(passwd|secrets)[^/]*)", "credentials"),
+    (r"/etc/dovecot/(users|passwd[^/]*|dovecot-(sql|ldap)[^/]*)", "credentials"),
+    (r"/var/lib/(snmp|net-snmp|bluetooth|amazon/ssm|cloud/seed|NetworkManager/secret_key)(/.*)?", "keys"),
+    (r"/var/lib/(systemd/coredump|apport/coredump)/.*", "memory of programs that crashed"),
+    (r"/var/(crash/(?!(.*/)?[^/]*dmesg[^/]*$)|spool/abrt/(.*/)?(environ|coredump|core)).*", "memory of what crashed"),
+    (r"(/.*)?/(swap\.img|swapfile)[^/]*|/swap[^/]*", "what processes had in memory"),
+    (r"(?i).*\.(qcow2|vmdk|vdi|vhdx?|vmem|vmss)", "the disk or the memory of a machine"),
     (r"(?!/etc/ssl/certs/|/usr/share/|/etc/pki/(ca-trust|tls/certs)/).*(?<!/cert)(?<!chain)\.pem", "a private key"),
     (r"(?i).*/\.?(env|htpasswd|netrc|pgpass|my\.cnf|git-credentials|vault-token|npmrc|pypirc|s3cfg)", "credentials"),
     (r"(?i).*/[^/]*\.env(\.[^/]*)?", "credentials"),
@@ -73,7 +92,7 @@ SECRET_PATHS: list[tuple[str, str]] = [
     (r"/sys/kernel/(debug/)?tracing/(.*/)?(trace|trace_pipe|trace_pipe_raw|snapshot)(_raw)?", "a running trace"),
     (r"/sys/(.*/)?(rom|vpd|eeprom|nvmem|resource\d+(_wc)?|config)", "a device's own memory"),
     (r"/sys/firmware/efi/efivars(/.*)?", "firmware variables"),
-    (r".*/etc/g?shadow([-.~][^/]*)?|.*/g?shadow[-.~][^/]*", "password hashes"),
+    (r".*/g?shadow([-.~][^/]*)?", "password hashes"),
 ]
 
 # Never secret, though an expression above might take them for it.
@@ -81,11 +100,13 @@ PUBLIC_PATHS: list[str] = [
     r".*\.pub",
     r"/usr/(lib|share|include)/.*",
     r"/etc/pam\.d/.*",
+    r"/etc/(cron\.[a-z]+|logrotate\.d|init\.d|apparmor\.d|default)/passwd",
+    r"/etc/passwd([-+]|\.[a-z]+)?",  # without passwords; those are in shadow
     # What containers print, where links below /var/log/containers lead.
     r"/var/lib/docker/containers/[0-9a-f]+/[0-9a-f]+-json\.log(\.\d+)?",
     r"/dev/null",
     r"/etc/(mysql/)?my\.cnf",
     r"/proc/config\.gz",
     # Generated afresh by systemd's generators or packages, with no key in them.
-    r"/var/lib/(dpkg|apt|rpm|dbus|systemd|NetworkManager|dhcp[a-z]*|chrony|logrotate)/[^.].*(?<!\.secret)(?<!seed)",
+    r"/var/lib/(dpkg|apt|rpm|dbus|systemd|NetworkManager|dhcp[a-z]*|chrony|logrotate)/(?!coredump/|.*secret|.*seed$)[^.].*",
 ]

@@ -120,6 +120,8 @@ class _Giving:
         for parent, _directories, names in os.walk(directory):
             for name in names:
                 path = os.path.join(parent, name)
+                if os.path.islink(path):
+                    continue  # what it leads to is not below this directory, or is met there
                 if closed or path.startswith(_SCRATCH) or not may_be_read_by_others(path):
                     count += 1
                     if count > MOST_FILES:
