@@ -16,10 +16,15 @@ from typing import Any, Union
 
 @dataclass
 class ModelServer:
-    """`script`: what is answered to a conversation's first request, second and so on: content, or a status."""
+    """`script`: what is answered to a conversation's first request, second and so on: content, or a status.
+
+    `refuses`: a member of requests that it does not take.
+    """
 
     script: list[Union[dict[str, Any], int]]
     seconds: float = 0.0
+    refuses: str = ""
+    requests: list[dict[str, Any]] = field(default_factory=list)
     address: str = ""
     keys: set[str] = field(default_factory=set)
     conversations: list[list[dict[str, str]]] = field(default_factory=list)
@@ -35,12 +40,15 @@ class ModelServer:
             self.begun.append(time.monotonic())
             self.keys.add(authorization)
             self.conversations.append(messages)
+            self.requests.append(request)
             self._now += 1
             self.most_at_once = max(self.most_at_once, self._now)
         time.sleep(self.seconds)
         line = self.script[min(len(messages) // 2, len(self.script) - 1)]
         with self._lock:
             self._now -= 1
+        if self.refuses and self.refuses in request:
+            return 400, {"error": {"message": f"{self.refuses} is not supported"}}
         if isinstance(line, int):
             return line, {"error": {"message": f"the script says {line}"}}
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": json.dumps(line)}}
@@ -52,9 +60,11 @@ class ModelServer:
 
 
 @contextmanager
-def model_server(address: str, *script: Union[dict[str, Any], int], seconds: float = 0.0) -> Iterator[ModelServer]:
+def model_server(
+    address: str, *script: Union[dict[str, Any], int], seconds: float = 0.0, refuses: str = ""
+) -> Iterator[ModelServer]:
     """Such a server at a free port of an address of this machine's."""
-    model = ModelServer(list(script), seconds)
+    model = ModelServer(list(script), seconds, refuses)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -187,6 +187,44 @@ def test_both_sides_give_the_same_resolution_for_the_same_model_and_workload(
     assert json.loads(record.read_text())["resolution"] == SOLVED
 
 
+@pytest.mark.parametrize("side", SIDES)
+def test_what_is_asked_for_reaches_the_requests_on_either_side(
+    ansible: Ansible, hosts: dict[str, Host], tmp_path: Path, side: str
+) -> None:
+    whole = hosts["whole"]
+    limits: dict[str, Any] = {"tokens": 90_000, "evidence_bytes": 50_000}
+    if side == "controller":
+        limits["model_requests_per_minute"] = 3
+    with model_server(whole.network_address, FIRST, SECOND, SOLVED, refuses="response_format") as model:
+        task = {"model": "tensorzero::model_name::scripted", "model_access": side, "endpoint": model.address, **limits}
+        found = diagnosed(ansible, tmp_path, {"whole": whole}, **task)["whole"]
+        again = diagnosed(ansible, tmp_path / "again", {"whole": whole}, **task)["whole"] if side == "host" else None
+    assert found["resolution"] == SOLVED
+    # It is found out once that the server takes no schema, and remembered there where the model is asked.
+    asked = ["response_format" in request for request in model.requests]
+    assert asked == [True, False, False, False] + ([False, False, False] if again else [])
+    tags = [request["tensorzero::tags"] for request in model.requests[:4]]
+    assert [each["diagnosis_id"] for each in tags] == [found["diagnosis_id"]] * 4
+    assert all(each["host"] for each in tags)
+    opening, evidence = (json.loads(model.conversations[number][-1]["content"]) for number in (0, 2))
+    assert opening["limits"]["evidence_bytes"] == 50_000
+    assert 0 < evidence["remaining"]["evidence_bytes"] < 50_000
+    if side == "controller":
+        assert model.begun[3] - model.begun[0] > 55  # the fourth within a minute had to wait
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_tokens_of_a_task_are_those_of_the_diagnosis(
+    ansible: Ansible, hosts: dict[str, Host], tmp_path: Path, side: str
+) -> None:
+    whole = hosts["whole"]
+    with model_server(whole.network_address, FIRST, SOLVED) as model:
+        task = {"model_access": side, "endpoint": model.address, "tokens": 2_000}
+        found = diagnosed(ansible, tmp_path, {"whole": whole}, **task)["whole"]
+    assert (found["ended"], model.requests) == ("token_limit", [])
+    assert "do not suffice" in found["msg"]
+
+
 @contextmanager
 def watching(host: Host, secret: str) -> Iterator[list[str]]:
     """Processes of a host that show a secret, on their command line or in their environment, while the body runs."""
