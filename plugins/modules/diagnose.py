@@ -136,7 +136,8 @@ options:
     description:
       - How many tokens all requests and answers of the diagnosis may come to, as the server counts them, or as they are
         estimated where it does not. Each request is estimated before it is sent. Where what is left suffices for one
-        more, the model is asked for the best resolution from what is known.
+        more, the model is asked for the best resolution from what is known. Requests that brought no answer are not
+        counted, for no server tells what they cost.
       - V(0) sets no limit. One request is kept below 100000 tokens all the same. What old rounds brought is condensed
         before what the newest brought is cut, and each cut is marked.
     type: int
