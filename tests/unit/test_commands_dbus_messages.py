@@ -145,3 +145,10 @@ def test_whatever_is_sent_is_passed_held_or_refused(text: bytes, begins_well: bo
 def test_a_message_that_is_longer_than_any_is_refused() -> None:
     with pytest.raises(NoMessage):
         Passing().answer(b"l\x02\0\x01" + struct.pack("<III", 1 << 30, 1, 0))
+
+
+def test_a_caller_sends_no_more_than_callers_send() -> None:
+    announced = b"l\x01\0\x01" + struct.pack("<III", 2 << 20, 1, 0)
+    assert Passing().answer(announced) == b""
+    with pytest.raises(NoMessage, match="2097"):
+        Passing().call(announced)

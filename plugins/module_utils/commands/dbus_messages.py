@@ -21,6 +21,7 @@ _PROPERTY = b"Environment\0"
 _STRINGS = b"\x02as\0"  # the signature of a variant that holds strings
 _FIXED = 16  # bytes of a header before its fields
 _MOST = 64 << 20  # bytes of a message; services send far less than the specification's 128 MiB
+_MOST_CALLED = 1 << 20  # of one that a caller sends: it is held here, where a command's own memory is not counted
 _MOST_ASKED = 4096
 _PATH, _INTERFACE, _REPLY_SERIAL = 1, 2, 5
 _CALL = 1
@@ -57,7 +58,7 @@ class Passing:
         """What may be passed on of what the caller has sent. Raises NoMessage."""
         self.from_caller += chunk
         passed = bytearray()
-        for message in _messages(self.from_caller):
+        for message in _messages(self.from_caller, _MOST_CALLED):
             header = _parsed(message)
             known = (header.fields.get(_PATH), header.fields.get(_INTERFACE, _PROPERTIES))
             if header.kind == _CALL and known == (MANAGER, _PROPERTIES):
@@ -71,7 +72,7 @@ class Passing:
         """What may be passed on of what the bus has sent, with the manager's environment masked. Raises NoMessage."""
         self.to_caller += chunk
         passed = bytearray()
-        for message in _messages(self.to_caller):
+        for message in _messages(self.to_caller, _MOST):
             header = _parsed(message)
             serial = header.fields.get(_REPLY_SERIAL)
             if isinstance(serial, int) and serial in self.asked:
@@ -81,13 +82,13 @@ class Passing:
         return bytes(passed)
 
 
-def _messages(held: bytearray) -> Iterator[bytearray]:
-    """Takes whole messages off the front."""
+def _messages(held: bytearray, most: int) -> Iterator[bytearray]:
+    """Takes whole messages off the front. Raises NoMessage for one of more bytes than `most`."""
     while len(held) >= _FIXED:
         order = _order(held)
         body, _serial, fields = struct.unpack_from(f"{order}III", held, 4)
         length = _FIXED + _padded(fields, 8) + body
-        if length > _MOST:
+        if length > most:
             raise NoMessage(f"a message of {length} bytes")
         if len(held) < length:
             return
