@@ -69,15 +69,25 @@ def _rule(name: str, rule: Rule) -> str:
     rows += [("needs", f"{_code(names)}: {why}") for names, why in rule.get("needs", {}).items()]
     for given, needed in rule.get("needs_with", {}).items():
         rows += [("needs", f"{_code(names)} with {_code(given)}: {why}") for names, why in needed.items()]
+    rows += [("series", f"{name}: {_code(' / '.join(ones))}") for name, ones in rule.get("series", {}).items()]
+    for given, others in rule.get("excludes", {}).items():
+        rows += [("not together", f"{_code(given)} with {_code(names)}: {why}") for names, why in others.items()]
     rows += [("refused", f"{_code(names)}: {why}") for names, why in rule.get("refused", {}).items()]
     inserted = rule.get("insert", []) + [
         f"{' '.join(words)} (where it is {real})" for real, words in rule.get("insert_for", {}).items()
     ]
     if inserted:
         rows.append(("started with", _code(" ".join(map(str, inserted)))))
+    for names, words in rule.get("insert_with", {}).items():
+        rows += [(f"started with, for {_code(names)} {_code(value)}", _code(word)) for value, word in words.items()]
     for key in ("capability", "network"):
         uses = rule.get(key, {})
         rows += [(key, f"{names}{f' with {_code(given)}' if given else ''}") for given, names in uses.items()]
+    if rule.get("capability_without"):
+        rows.append(("no capability with", _code(rule["capability_without"])))
+    for given, expression in rule.get("local", {}).items():
+        operands = f"on {_code(expression)}" if expression else "without operands"
+        rows.append(("asks this host alone", f"with {_code(given)} {operands}" if given else operands))
     if rule.get("dbus"):
         rows.append(("dbus", ", ".join(method.rpartition(".")[2] for method in rule["dbus"])))
     if rule.get("example"):

@@ -26,6 +26,8 @@ dig -x 192.0.2.1
 dig -4 -t AAAA -q example.org +nocookie +bufsize=512
 host -W 2 example.org
 host -t txt -p 8600 example.org 127.0.0.1
+host -tMX example.org
+host -4ta example.org
 nslookup -type=SOA example.org
 nslookup -port=8600 example.org 127.0.0.1
 traceroute -n -w 1 -q 1 192.0.2.1
@@ -62,6 +64,7 @@ tracepath -p 7999 127.0.0.1
 mtr -rn -c 1 --udp -P 7999 127.0.0.1
 mtr -rn -c 1 -P 7999 127.0.0.1
 mtr -F /etc/passwd -r
+mtr -rzn -c 1 192.0.2.1
 tracepath 127.0.0.1/7999
 /usr/bin/dig -f /etc/passwd
 """.strip().splitlines()

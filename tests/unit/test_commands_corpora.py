@@ -82,7 +82,11 @@ def test_the_corpora_are_as_large_as_promised_and_name_their_sources() -> None:
         ("cat /etc/$(ls /tmp)", "*\n"),
         ("ls $(ls /tmp)", "$(id)\n"),
         ("find /tmp -type f -exec md5sum {} +", "\0".join(f"/tmp/{number}" for number in range(2001))),
-        ("ping -c 1 $(cat /etc/hostname)", "secret.example.org\n"),
+        ("ping -c 1 $(ip route | awk '{print $3}')", "secret.example.org\n"),
+        ("ping -c 1 $(ip route | grep -c default)", "1\n"),
+        ("ip route | awk '{print $3}' | xargs -n 1 ping -c 1", "secret.example.org\n"),
+        ("ethtool $(ls /sys/class/net)", "nf_tables\n"),
+        ("ss dst $(cat /etc/hostname)", "secret.example.org\n"),
     ],
 )
 def test_what_a_command_printed_is_judged_before_it_is_used(line: str, printed: str) -> None:

@@ -55,6 +55,19 @@ def test_systemctl_may_read_the_journal_for_a_status_and_no_file_for_anything_el
         assert grants(line)[0].capabilities == frozenset(), line
 
 
+def test_links_of_a_process_are_not_followed_with_a_capability() -> None:
+    assert grants("ls -l /proc/1/fd")[0].capabilities == {"SYS_PTRACE", "DAC_READ_SEARCH"}
+    for options in ("-lL", "-R", "-LR", "--dereference", "--recursive"):
+        assert grants(f"ls {options} /proc/1/fd")[0].capabilities == frozenset(), options
+
+
+def test_who_speaks_to_other_hosts_is_known() -> None:
+    for line in ("ping -c 1 192.0.2.1", "ss -r", "netstat -t", "getent hosts a.example", "resolvectl query a.example"):
+        assert grants(line)[0].speaks, line
+    for line in ("ss -t", "netstat -tn", "getent passwd root", "resolvectl status", "ethtool eth0", "iptables -S"):
+        assert not grants(line)[0].speaks, line
+
+
 def test_the_paths_that_a_command_shows_are_named() -> None:
     assert grants("grep -n root /etc/passwd /etc/group")[0].reads == ("/etc/passwd", "/etc/group")
     assert grants("ls -l /etc/shadow")[0].reads == ()

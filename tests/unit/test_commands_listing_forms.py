@@ -27,6 +27,7 @@ iptables -L
 iptables -nvL
 iptables -L INPUT -n -v -x --line-numbers
 iptables -t nat -S POSTROUTING
+iptables -nL INPUT 1
 iptables --table mangle --list-rules
 iptables -w -L
 ip6tables -L -n
@@ -53,7 +54,6 @@ iptables -nvLZ
 iptables -Z -L
 iptables --list --zero
 iptables --li
-iptables -L INPUT 1
 iptables -L -M /tmp/x
 iptables -L --modprobe=/tmp/x
 iptables --table=nat -L

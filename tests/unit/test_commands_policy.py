@@ -91,6 +91,15 @@ def test_options_that_keep_a_program_from_leaving_something_behind_are_put_in() 
     assert arguments("systemctl status nginx") == [["systemctl", "--no-pager", "status", "nginx"]]
 
 
+def test_formats_of_the_journal_that_show_all_fields_show_no_environment() -> None:
+    for line in ("journalctl -o verbose", "journalctl -ojson -n 1", "journalctl -xo export", "journalctl -o json-sse"):
+        (shown,) = (word for word in arguments(line)[0] if word.startswith("--output-fields="))
+        assert "MESSAGE," in shown
+        assert "ENVIRON" not in shown
+    assert arguments("journalctl -o json --output-fields=_PID")[0][2:] == ["-o", "json", "--output-fields=_PID"]
+    assert arguments("journalctl -o cat") == [["journalctl", "--no-pager", "-o", "cat"]]
+
+
 def test_patterns_are_expanded_where_they_are_not_quoted(tmp_path: Path) -> None:
     for name in ("b.log", "a.log", "c.txt"):
         (tmp_path / name).write_text("")

@@ -47,7 +47,8 @@ _FORMS: dict[str, _Form] = {
         {"-p": _PORT, **dict.fromkeys(("-t", "-c", "-q", "-x", "-b"), _PLAIN)},
     ),
     "host": _Form(
-        rf"-[46adrsTUv]+|{_PLAIN}",
+        # -t takes the type also in the same word.
+        rf"-[46adrsTUv]+(t[A-Za-z0-9=]+)?|-t[A-Za-z0-9=]+|{_PLAIN}",
         {"-p": _PORT, **dict.fromkeys(("-t", "-W", "-R", "-c"), _PLAIN)},
     ),
     "nslookup": _Form(
@@ -59,12 +60,12 @@ _FORMS: dict[str, _Form] = {
     "traceroute6": _TRACEROUTE,
     "tracepath": _Form(rf"-[46bn]|{_HOST}", {"-m": _NUMBER}),
     "mtr": _Form(
-        rf"-[46nbrwTzjc]+|--(report|report-wide|no-dns|show-ips|tcp|aslookup|json)|{_PLAIN}",
+        rf"-[46nbrwTjc]+|--(report|report-wide|no-dns|show-ips|tcp|json)|{_PLAIN}",
         dict.fromkeys(
             ("-c", "--report-cycles", "-i", "--interval", "-m", "--max-ttl", "-P", "--port"),
             _NUMBER,
         ),
-        tuple((option, "-[46nbrwzjc]*T[46nbrwzjc]*|--tcp") for option in ("-P", "--port")),
+        tuple((option, "-[46nbrwjc]*T[46nbrwjc]*|--tcp") for option in ("-P", "--port")),
     ),
 }
 

@@ -26,12 +26,14 @@ class Grants:
     - `network`: address families of `FAMILIES` in which it may make sockets.
     - `dbus`: methods that it may call on the system bus, as `interface.method`.
     - `reads`: paths whose content it shows, each judged; the trusted reader may open these, and nothing else.
+    - `speaks`: whether it may use what it is granted to say something to other hosts; the policy goes by it.
     """
 
     capabilities: frozenset[str] = frozenset()
     network: frozenset[str] = frozenset()
     dbus: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    speaks: bool = False
 
 
 NOTHING = Grants()
@@ -39,11 +41,25 @@ NOTHING = Grants()
 
 def granted(rule: Rule, arguments: Arguments, reads: list[str]) -> Grants:
     """What the rule grants to this use, given its options and operands and the paths it was found to read."""
+    network = _named(rule.get("network", {}), arguments)
+    resolves = any(".Resolve" in method for method in rule.get("dbus", []))
+    capabilities = _named(rule.get("capability", {}), arguments) | _on_operands(
+        rule.get("capability_on", {}), arguments
+    )
     return Grants(
-        _named(rule.get("capability", {}), arguments) | _on_operands(rule.get("capability_on", {}), arguments),
-        _named(rule.get("network", {}), arguments),
+        frozenset() if arguments.has(rule.get("capability_without", "")) else capabilities,
+        network,
         tuple(rule.get("dbus", [])),
         tuple(dict.fromkeys(reads)),
+        bool(resolves or network & {"inet", "inet6"}) and not _is_local(rule.get("local", {}), arguments),
+    )
+
+
+def _is_local(uses: dict[str, str], arguments: Arguments) -> bool:
+    """Whether this is one of the uses in which only this host is asked."""
+    operands = " ".join(arguments.operands)
+    return any(
+        (not given or arguments.has(given)) and re.fullmatch(expression, operands) for given, expression in uses.items()
     )
 
 

@@ -43,7 +43,7 @@ _IPTABLES = _Forms(
     letters="LSnvx46w",
     flags=frozenset({"--list", "--list-rules", "--numeric", "--verbose", "--exact", "--line-numbers", "--wait"}),
     values={"-t": _TABLE, "--table": _TABLE},
-    operands=rf"(?:{_NAME})?",
+    operands=rf"(?:{_NAME}(?: \d{{1,5}})?)?",
     one_of=frozenset({"-L", "-S", "--list", "--list-rules"}),
 )
 _IPTABLES_SAVE = _Forms(letters="c", flags=frozenset({"--counters"}), values={"-t": _TABLE, "--table": _TABLE})

@@ -14,8 +14,9 @@ from .kinds import check
 class FormMatcher:
     """Matches operands against forms such as `"show|list @word..."` (see `rules/schema.py`)."""
 
-    def __init__(self, judge_path: Callable[[str], None]) -> None:
+    def __init__(self, judge_path: Callable[[str], None], series: dict[str, list[str]] | None = None) -> None:
         self.judge_path = judge_path
+        self.series = series or {}
         self.why: Refused | None = None
 
     def match(self, forms: list[str], operands: list[str]) -> bool:
@@ -26,6 +27,8 @@ class FormMatcher:
         if not form:
             return not operands
         token, following = form[0], form[1:]
+        if token.startswith("*"):
+            return self._is_series([one.split() for one in self.series[token[1:]]], operands)
         if token.endswith("...") and not following:
             # A pattern may have become thousands of names: no recursion for each of them.
             return all(self._is(token[:-3], operand) for operand in operands)
@@ -36,6 +39,20 @@ class FormMatcher:
         if token.endswith("?") and self._fits(following, operands):
             return True
         return bool(operands) and self._is(token.rstrip("?"), operands[0]) and self._fits(following, operands[1:])
+
+    def _is_series(self, ones: list[list[str]], operands: list[str]) -> bool:
+        """Whether the operands are some of these, one after the other; the first that fits is taken."""
+        at = 0
+        while at < len(operands):
+            # What a keyword begins is nothing else.
+            keyed = [one for one in ones if not one[0].startswith("@") and self._is(one[0], operands[at])]
+            tried = keyed or [one for one in ones if one[0].startswith("@")]
+            fitting = (one for one in tried if self._fits(one, operands[at : at + len(one)]))
+            taken = len(next(fitting, []))
+            if not taken:
+                return False
+            at += taken
+        return True
 
     def _is(self, token: str, operand: str) -> bool:
         if not token.startswith("@"):

@@ -40,6 +40,7 @@ _ALREADY_SO = re.compile(
     r"(LC_[A-Z]+|LANG|LANGUAGE)=(C|POSIX|C\.UTF-8|C\.utf8|en_US\.UTF-8|en_US\.utf8)?"
     r"|S_COLORS=never|SYSTEMD_COLORS=(0|false)|(SYSTEMD_|GIT_)?PAGER=(cat)?|TERM=dumb"
 )
+_SINGLE_QUOTES = re.compile(r"[\w./:@%+,=-]*'[^'\n]*'[\w./:@%+,=-]*")
 _CONSTRUCTS = {
     "while": "`while` and `until` are not run here, as nobody can say when they end; use `for i in 1 2 3; do …; done`,"
     " or give a file to cat, grep or awk.",
@@ -260,9 +261,14 @@ class _Tree:
         if not parts and len(spread := spread_braces(raw)) > 1:
             return [read_word(one, 0, Values(names=self.names)) for one in spread]
         word = read_word(raw, node.pos[0], Values(scope.variables.values, printed, scope.variables.tainted, self.names))
-        if not parts and "$" not in word.text and word.text != node.word:
+        if not parts and "$" not in word.text and word.text != node.word and not self._plainly_quoted(node):
             raise Refused(f"The word `{node.word}` could not be read for certain; write it with plain quotation marks.")
         return [word]
+
+    def _plainly_quoted(self, node: Any) -> bool:
+        """Whether a word can be read in one way only; the parser mistakes a `"` between single quotation marks."""
+        raw, after = self.line[slice(*node.pos)], self.line[node.pos[1] : node.pos[1] + 1]
+        return bool(_SINGLE_QUOTES.fullmatch(raw)) and after in ("", *" \t\n;|&)")
 
     def _printed(self, part: Any, scope: _Scope) -> tuple[int, str]:
         known = scope.printed.get(part.pos[0])

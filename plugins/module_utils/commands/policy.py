@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Callable
 
+from .dependence import Around, teller, tells
 from .errors import PolicyError, Refused
 from .grants import NOTHING, Grants, granted
 from .kinds import check
@@ -74,66 +76,81 @@ class Policy:
     def judge(self, command: str) -> Verdict:
         """The verdict on a command line; never raises."""
         try:
-            return Verdict(True, "", self._pipelines(parse(command)))
+            return Verdict(True, "", self._pipelines(parse(command), Around()))
         except Refused as error:
             return Verdict(False, str(error))
         except Exception as error:
             # Whatever was not foreseen is not run.
             return Verdict(False, f"The command is not run, as judging it failed ({type(error).__name__}: {error}).")
 
-    def _pipelines(self, pipelines: list[Pipeline]) -> list[JudgedPipeline]:
-        return [self._pipeline(pipeline) for pipeline in pipelines]
+    def _pipelines(self, pipelines: list[Pipeline], around: Around) -> list[JudgedPipeline]:
+        found: list[JudgedPipeline] = []
+        outcome = ""
+        for pipeline in pipelines:
+            # Behind `&&` and `||` it is the outcome of all that is joined so.
+            outcome = "" if pipeline.joined_by == ";" else outcome or teller(found[-1:])
+            found.append(self._pipeline(pipeline, around.on(outcome)))
+        return found
 
-    def _pipeline(self, pipeline: Pipeline) -> JudgedPipeline:
-        commands = [self._member(member) for member in pipeline.commands]
+    def _pipeline(self, pipeline: Pipeline, around: Around) -> JudgedPipeline:
         if pipeline.pending is None:
-            return JudgedPipeline(pipeline.joined_by, commands)
-        # What stands in for it was judged; what is run is judged when it is known.
-        return JudgedPipeline(pipeline.joined_by, [], self._pending(pipeline.pending))
+            return JudgedPipeline(pipeline.joined_by, [self._member(member, around) for member in pipeline.commands])
+        # What stands in for it is judged; what is run is judged when it is known.
+        return JudgedPipeline(pipeline.joined_by, [], self._pending(pipeline.pending, pipeline.commands, around))
 
-    def _pending(self, pending: Pending) -> JudgedPending:
-        first = [self._pipelines(pipelines) for pipelines in pending.first]
+    def _pending(self, pending: Pending, members: list[Member], around: Around) -> JudgedPending:
+        first = [self._pipelines(pipelines, around) for pipelines in pending.first]
         for command in (command for pipelines in first for command in simple_commands(pipelines)):
             if command.arguments[0] in ("echo", "printf"):
                 raise Refused(f"What `{command.arguments[0]}` prints is known; write it where it is used.")
-        return JudgedPending(first, lambda texts: self._pipelines(pending.settle(texts)))
+        stand_in = [self._member(member, around.made_by(first, stand_in=True)) for member in members]
+        made = around.made_by(first, stand_in=False)
+        return JudgedPending(first, lambda texts: self._pipelines(pending.settle(texts), made), stand_in)
 
-    def _member(self, member: Member) -> JudgedMember:
+    def _member(self, member: Member, around: Around) -> JudgedMember:
         if isinstance(member, Group):
-            return JudgedGroup(self._pipelines(member.pipelines))
+            return JudgedGroup(self._pipelines(member.pipelines, around))
         if isinstance(member, Choice):
-            return JudgedChoice(*map(self._pipelines, (member.condition, member.then, member.otherwise)))
-        return self._command(member)
+            condition = self._pipelines(member.condition, around)
+            around = around.on(teller(condition))
+            return JudgedChoice(
+                condition, self._pipelines(member.then, around), self._pipelines(member.otherwise, around)
+            )
+        return self._command(member, around)
 
-    def _command(self, command: SimpleCommand) -> JudgedCommand:
+    def _command(self, command: SimpleCommand, around: Around) -> JudgedCommand:
         arguments = [text for word in command.words for text in word.expand()]
         redirections = [self._redirection(redirection) for redirection in command.redirections]
-        words, grants = self._judged(name_of(arguments[0]), arguments[1:])
-        if grants.network & {"inet", "inet6"} or any(".Resolve" in method for method in grants.dbus):
-            _refuse_sending(command.words)
-        return JudgedCommand(words, redirections, grants)
+        words, grants, program = self._judged(name_of(arguments[0]), arguments[1:])
+        if grants.speaks:
+            _refuse_sending(command.words, around)
+        around.take(program, grants.speaks)
+        looks = bool(grants.reads) or any(redirection.source for redirection in redirections)
+        looks = looks or any(word.pattern is not None and word.expand() != [word.text] for word in command.words)
+        return JudgedCommand(words, redirections, grants, tells(program, arguments[1:], grants.speaks, looks))
 
-    def _judged(self, program: str, words: list[str]) -> tuple[list[str], Grants]:
-        """What is run for a program with these words, and what it is granted."""
+    def _judged(self, program: str, words: list[str]) -> tuple[list[str], Grants, str]:
+        """What is run for a program with these words, what it is granted, and which program does the work."""
         if program in self.refused or program not in self.rules:
             raise Refused(self._no_rule(program))
         rule = self.rules[program]
         if words == ["--version"]:
-            return [program, *words], NOTHING
+            return [program, *words], NOTHING, program
         if "runs" in rule:
             return self._judged_runner(program, rule, words)
         grants = self._judge_arguments(program, words)
-        return [program, *rule.get("insert", []), *inserted_for(program, rule), *words], grants
+        inserted = [*rule.get("insert", []), *_inserted_with(rule, self.readers[program].read(words))]
+        return [program, *inserted, *inserted_for(program, rule), *words], grants, program
 
-    def _judged_runner(self, program: str, rule: Rule, words: list[str]) -> tuple[list[str], Grants]:
+    def _judged_runner(self, program: str, rule: Rule, words: list[str]) -> tuple[list[str], Grants, str]:
         """The same for a program that runs another one: the grants are those of the other one."""
         operands = self.readers[program].read(words).operands
         own = words[: len(words) - len(operands) + rule["runs"]]
         if len(operands) <= rule["runs"]:
             raise Refused(f"`{program}` is accepted with a command to run.{_example(rule)}")
         self._judge_arguments(program, own)
-        inner, grants = self._judged(name_of(operands[rule["runs"]]), operands[rule["runs"] + 1 :])
-        return [program, *own, *inner], grants
+        inner, grants, working = self._judged(name_of(operands[rule["runs"]]), operands[rule["runs"] + 1 :])
+        return [program, *own, *inner], grants, working
 
     def _redirection(self, redirection: Redirection) -> Redirection:
         if redirection.source is not None:
@@ -180,6 +197,12 @@ class Policy:
         for names, why in rule.get("needs", {}).items():
             if not arguments.has(names):
                 raise Refused(f"`{program}` needs `{names.split()[0]}` here: {why}.{_example(rule)}")
+        for given, others in rule.get("excludes", {}).items():
+            for names, why in others.items():
+                if arguments.has(given) and arguments.has(names):
+                    raise Refused(
+                        f"`{program}` is not accepted with one of {given} and one of {names}: {why}.{_example(rule)}"
+                    )
         for given, needed in rule.get("needs_with", {}).items():
             for names, why in needed.items():
                 if arguments.has(given) and not arguments.has(names):
@@ -191,7 +214,8 @@ class Policy:
             if arguments.has(names):
                 forms = others
         recursive = arguments.has(rule.get("recursive", ""))
-        matcher = FormMatcher(_noting(self.paths.may_read_tree if recursive else self.paths.may_read, reads))
+        judge_path = self.paths.may_read_tree if recursive else self.paths.may_read
+        matcher = FormMatcher(_noting(judge_path, reads), rule.get("series"))
         if not matcher.match(forms, arguments.operands):
             shown = " ".join([program, *arguments.operands])[:200]
             reasons = [f"{rule['operands_note']}."] if "operands_note" in rule else []
@@ -202,22 +226,27 @@ class Policy:
             raise Refused(f"`{program}` with {rule['recursive'].split()[0]} needs a directory to read.")
 
 
-def _refuse_sending(words: list[Word]) -> None:
-    """What a command printed is no name to be looked up: it would be sent to whoever answers. `1` is its stand-in.
+def _refuse_sending(words: list[Word], around: Around) -> None:
+    """What a command printed is no name to be looked up: it would be sent to whoever answers.
 
     Nor is what a pattern stands for: names of files are the host's own.
     """
     for word in words[1:]:
         if word.pattern is not None and word.expand() != [word.text]:
             raise Refused(f"`{word.text[:80]}` stands for file names, which would be sent over the network; quote it.")
-        if word.printed and word.text != "1":
-            try:
-                ipaddress.ip_address(word.text)
-            except ValueError:
-                raise Refused(
-                    f"`{word.text[:80]}` holds what a command printed, and would be sent over the network; only an"
-                    " address may be. Write the name itself."
-                ) from None
+        if word.printed and not (around.stand_in and word.text == "1") and not _is_printed_address(word):
+            raise Refused(
+                f"`{word.text[:80]}` holds what a command printed, and would be sent over the network; only an"
+                " address may be. Write the name itself."
+            )
+
+
+def _is_printed_address(word: Word) -> bool:
+    try:
+        ipaddress.ip_address(word.text)
+    except ValueError:
+        return False
+    return not word.pieced
 
 
 def _noting(judge_path: Callable[[str], None], reads: list[str]) -> Callable[[str], None]:
@@ -228,6 +257,16 @@ def _noting(judge_path: Callable[[str], None], reads: list[str]) -> Callable[[st
         reads.append(path)
 
     return judge_and_note
+
+
+def _inserted_with(rule: Rule, arguments: Arguments) -> list[str]:
+    return [
+        word
+        for names, uses in rule.get("insert_with", {}).items()
+        for expression, word in uses.items()
+        if any(name in names.split() and re.fullmatch(expression, value or "") for name, value in arguments.options)
+        and not arguments.has(word.partition("=")[0])
+    ]
 
 
 def _reads(rule: Rule) -> bool:

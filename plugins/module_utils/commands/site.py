@@ -128,8 +128,11 @@ def _check_grants(path: str, program: str, rule: Rule) -> None:
 
 
 _SHAPES: dict[str, type] = {
-    **dict.fromkeys(("values", "optional", "refused", "needs", "needs_with", "forms_with", "bsd_values"), dict),
-    **dict.fromkeys(("capability", "capability_on", "network", "insert_for"), dict),
+    **dict.fromkeys(
+        ("values", "optional", "refused", "needs", "needs_with", "excludes", "insert_with", "forms_with", "bsd_values"),
+        dict,
+    ),
+    **dict.fromkeys(("capability", "capability_on", "network", "local", "insert_for", "series"), dict),
     "runs": int,
     **dict.fromkeys(("matching", "forms", "insert", "dbus"), list),
     "options_first": bool,
@@ -140,7 +143,10 @@ def _kinds(rule: Rule) -> list[str]:
     kinds = [*rule.get("values", {}).values(), *rule.get("optional", {}).values(), *rule.get("bsd_values", {}).values()]
     kinds += [f"re:{expression}" for expression in rule.get("matching", [])]
     forms = [*rule.get("forms", []), *(form for others in rule.get("forms_with", {}).values() for form in others)]
+    forms += [one for ones in rule.get("series", {}).values() for one in ones]
     for token in (token for form in forms for token in form.split()):
+        if token.startswith("*") and token[1:] not in rule.get("series", {}):
+            kinds.append(token)
         if token.startswith("@"):
             kinds.append(token[1:-3] if token.endswith("...") else token[1:].rstrip("?"))
     return kinds

@@ -17,12 +17,13 @@ from .syntax import Redirection
 class JudgedCommand:
     """One program with its arguments, its redirections in order, and what it is granted.
 
-    `arguments[0]` is the program's name.
+    `arguments[0]` is the program's name. `tells`: whether its outcome tells of this host.
     """
 
     arguments: list[str]
     redirections: list[Redirection]
     grants: Grants = NOTHING
+    tells: bool = True
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,13 @@ class JudgedChoice:
 class JudgedPending:
     """What is run first; `settle` takes what each of that printed and gives what is run then, judged.
 
-    `settle` raises `Refused` where the policy does not accept what came of it.
+    `settle` raises `Refused` where the policy does not accept what came of it. `stand_in` is what was judged instead of
+    it beforehand, and is not run.
     """
 
     first: list[list[JudgedPipeline]]
     settle: Callable[[list[str]], list[JudgedPipeline]]
+    stand_in: list[JudgedMember] = field(default_factory=list)
 
 
 JudgedMember = Union[JudgedCommand, JudgedGroup, JudgedChoice]

@@ -34,9 +34,10 @@ class Word:
 
     text: str
     pattern: str | None = None
-    # Whether a variable or a command gave part of it; and whether a command printed that.
+    # Whether a variable or a command gave part of it; whether a command printed that; and whether it has other parts.
     made: bool = False
     printed: bool = False
+    pieced: bool = False
     names: FileNames = field(default_factory=FileNames, compare=False, repr=False)
 
     def expand(self) -> list[str]:
@@ -100,6 +101,7 @@ class _Reader:
         self.is_pattern = False
         self.made = False
         self.printed = False
+        self.pieces = 0
 
     def read(self) -> Word:
         if self.raw.startswith("~"):
@@ -118,11 +120,12 @@ class _Reader:
         if _BRACES.search("".join(self.bare)):
             raise Refused(f"Braces as in `{self.raw}` are not expanded here; write each word out.")
         pattern = "".join(self.pattern) if self.is_pattern else None
-        return Word("".join(self.text), pattern, self.made, self.printed, self.values.names)
+        return Word("".join(self.text), pattern, self.made, self.printed, self.pieces > 1, self.values.names)
 
     def _take(self, quoted: str) -> None:
         """Text that was quoted: it stands for itself, also where it looks like a pattern."""
         self.text.append(quoted)
+        self.pieces += bool(quoted)
         self.pattern.append(glob.escape(quoted))
         self.bare.append("\0")
 
@@ -159,6 +162,7 @@ class _Reader:
         if character in "*?[":
             self.is_pattern = True
         self.text.append(character)
+        self.pieces += 1
         self.pattern.append(character)
         self.bare.append(character)
         self.at += 1

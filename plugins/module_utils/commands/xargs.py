@@ -33,14 +33,20 @@ class Xargs:
         if len(words) > MOST_WORDS:
             raise Refused(f"xargs got more than {MOST_WORDS} words; choose fewer of them first, with head.")
         if self.replace:
-            lines = [[word.replace(self.replace, value) for word in self.command] for value in words]
+            lines = [[self._with(value, word) for word in self.command] for value in words]
         else:
             per_run = self.per_run or MOST_WORDS
             chunks = [words[start : start + per_run] for start in range(0, len(words), per_run)]
-            lines = [[*self.command, *chunk] for chunk in chunks]
+            written = [Word(word) for word in self.command]
+            lines = [[*written, *(Word(value, printed=True) for value in chunk)] for chunk in chunks]
         if len(lines) > MOST_RUNS:
             raise Refused(f"xargs would run more than {MOST_RUNS} commands; choose fewer words first, with head.")
-        return [[Word(text, printed=True) for text in line] for line in lines]
+        return lines
+
+    def _with(self, value: str, word: str) -> Word:
+        """A word of the command with what was printed put in, where it has a place for that."""
+        replace = self.replace or ""
+        return Word(word.replace(replace, value), printed=replace in word, pieced=word != replace)
 
 
 def read_exec(words: list[Word]) -> tuple[list[Word], Xargs] | None:

@@ -29,13 +29,22 @@ _DISK_LOGS = (
     r"re:error|xerror|selftest|xselftest|selective|directory|background|sasphy|sataphy|scttemp|scttempsts|scttemphist"
     r"|scterc|devstat|ssd|defects|farm"
 )
+# Of smartctl: others (jmb39x) talk to a disk by writing to it.
+_DISK_TYPES = (
+    r"re:auto|ata|scsi|nvme(,\w+)?|(sat(,(auto|0|12|16))?\+)?(megaraid,\d+|cciss,\d+|3ware,\d+|areca,\d+(/\d+)?)"
+    r"|sat(,(auto|0|12|16))?"
+)
 # Of lsof: protocol, numeric address and port. A host's name would be looked up.
 _NUMERIC = r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+\])"
 _INTERNET = rf"[46]?([A-Za-z]+)?(@{_NUMERIC})?(:[\w,.-]+)?"
 
+_POOLS = "iostat -v? @name? @number:0.1..10 @number:1..20"
+
 RULES: dict[str, Rule] = {
     "ls": {
         "capability_on": _OPEN_FILES,
+        # Links of a process lead everywhere, and what is there is not for everybody's eyes.
+        "capability_without": "-L -R --dereference --recursive",
         "flags": "-1 -a -A -b -B -c -C -d -f -F -g -G -h -H -i -k -l -L -m -n -N -o -p -q -Q -r -R -s -S -t -u -U -v -x"
         " -X -Z --all --almost-all --author --escape --directory --dereference --group-directories-first --no-group"
         " --human-readable --si --inode --kibibytes --numeric-uid-gid --reverse --recursive --size --context --zero"
@@ -186,6 +195,8 @@ RULES: dict[str, Rule] = {
     },
     "fuser": {
         "network": {"": "inet inet6"},
+        # Behind a port it takes another host's name.
+        "local": {"": r"((/\S*|\d+/(tcp|udp))( |$))*"},
         "capability": {"": "SYS_PTRACE DAC_READ_SEARCH"},
         "flags": "-4 -6 -a -c -f -m -s -u -v --all --mount --user --verbose",
         "values": {"-n --namespace": "word"},
@@ -249,10 +260,13 @@ RULES: dict[str, Rule] = {
     },
     "smartctl": {
         "flags": "-a -A -c -H -i -x --all --attributes --capabilities --health --info --xall --scan",
-        "values": {"-d --device": "word", "-l --log": _DISK_LOGS},
+        "values": {"-d --device": _DISK_TYPES, "-l --log": _DISK_LOGS},
         "forms": ["@device?"],
         "example": "smartctl -H -A /dev/sda",
     },
-    "zpool": {"style": "plain", "forms": ["status|list|iostat", "status|list -v|-x|-H", "status @name", "list @name"]},
+    "zpool": {
+        "style": "plain",
+        "forms": ["status|list|iostat", "status|list -v|-x|-H", "status @name", "list @name", _POOLS],
+    },
     "zfs": {"style": "plain", "forms": ["list", "list -t all|snapshot|filesystem|volume", "get all @name"]},
 }

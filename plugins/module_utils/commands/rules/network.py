@@ -43,7 +43,7 @@ _PING: Rule = {
         "-W": "number:0.1..10",
         "-s": "number:0..1472",
         "-t": "number:1..255",
-        "-I": "word",
+        "-I": "source",
         "-M": "word",
     },
     "refused": {
@@ -54,24 +54,26 @@ _PING: Rule = {
         "-p": "it says what the packets carry",
     },
     "needs": {"-c": "without a count it never ends; give -c with at most 20"},
-    "forms": ["@host"],
+    "forms": ["@unicast"],
     "example": "ping -c 3 -W 2 192.0.2.1",
 }
 
 _IPTABLES: Rule = {
     "capability": {"": "NET_ADMIN"},
     "network": {"": "netlink inet inet6"},
+    "local": {"-n --numeric -S --list-rules": r".*"},
     "flags": "-L -S -n -v -x -4 -6 -w --list --list-rules --numeric --verbose --exact --line-numbers --wait",
     "values": {"-t --table": "re:filter|nat|mangle|raw|security"},
     "needs": {"-L -S --list --list-rules": _CHANGES},
     "operands_note": _CHANGES,
-    "forms": ["@name?"],
+    "forms": ["@name?", "@name @number"],
     "example": "iptables -S",
 }
 
 _IPTABLES_SAVE: Rule = {
     "capability": {"": "NET_ADMIN"},
     "network": {"": "netlink inet inet6"},
+    "local": {"": r""},
     "flags": "-c --counters",
     "values": {"-t --table": "re:filter|nat|mangle|raw|security"},
     "refused": {"-f --file": _WRITES, "-M --modprobe": "it runs a program"},
@@ -86,11 +88,11 @@ _TRACEROUTE: Rule = {
         "-q": "number:1..3",
         "-m": "number:1..30",
         "-p": "number:1..65535",
-        "-i": "word",
+        "-i": "interface",
     },
     "refused": {"-U": "a service could read what is sent; use -T, or neither"},
     "needs_with": {"-p": {"-T": "a service on that port could read what is sent otherwise"}},
-    "forms": ["@host", "@host @number:28..1500"],
+    "forms": ["@unicast", "@unicast @number:28..1500"],
     "example": "traceroute -n -w 1 -q 1 192.0.2.1",
 }
 
@@ -118,7 +120,8 @@ RULES: dict[str, Rule] = {
             "-N --net": _OTHER_NAMESPACE,
             "-E --events": _NEVER_ENDS,
         },
-        "forms": ["@text..."],
+        "operands_note": "a filter names states, addresses, prefixes and ports; names of hosts would be looked up",
+        "forms": ["@ss_filter..."],
         "example": "ss -tanp state established",
     },
     "ip": {
@@ -138,15 +141,52 @@ RULES: dict[str, Rule] = {
         "forms": [
             "a|ad|add|addr|address|l|link|r|ro|route|ru|rule|n|neigh|neighbor|neighbour|m|maddr|maddress|tunnel|vrf"
             "|addrlabel|nexthop|mroute|ntable|tuntap|netconf|tcp_metrics",
-            f"a|ad|add|addr|address|r|ro|route|n|neigh|neighbor|neighbour s|{_SHOW} @word...",
-            f"l|link|ru|rule|m|maddr|maddress|tunnel|vrf|addrlabel|nexthop|mroute|ntable|tuntap|netconf|tcp_metrics"
-            f" {_SHOW} @word...",
-            "r|ro|route g|get @word @word...",
+            f"a|ad|add|addr|address s|{_SHOW} *links",
+            f"l|link {_SHOW} *links",
+            f"r|ro|route s|{_SHOW} *routes",
+            f"n|neigh|neighbor|neighbour s|{_SHOW} *neighbours",
+            f"ru|rule {_SHOW} *routes",
+            f"m|maddr|maddress|tuntap|vrf {_SHOW} *links",
+            f"tunnel|nexthop|mroute|netconf {_SHOW} *links",
+            f"addrlabel|ntable|tcp_metrics {_SHOW}",
+            "r|ro|route g|get *asked",
             "netns",
             f"netns {_SHOW}",
             "netns identify|pids @name",
             f"mptcp endpoint|limits {_SHOW}",
         ],
+        "series": {
+            # For an interface that is not there the kernel may load a module, and for `tunnel show mode gre` ip does.
+            "links": [
+                "dev|master|vrf @interface",
+                r"type|scope|group|label|proto|protocol @re:[\w*-]+",
+                "to @address",
+                "up|nomaster|primary|secondary|permanent|dynamic|temporary|deprecated|tentative|home",
+                "@interface",
+            ],
+            "routes": [
+                "dev|oif|iif|vrf @interface",
+                "table|proto|protocol|scope|type|priority|metric|pref|prio|dsfield|tos|realm|realms|fwmark @word",
+                "via|src|to|from|root|match|exact @re:default|all|any",
+                "via|src|to|from|root|match|exact @address",
+                "cache|cloned|default|all",
+                "@address",
+            ],
+            "neighbours": [
+                "dev|master|vrf @interface",
+                "nud|proto|protocol @word",
+                "to @address",
+                "unused|proxy|nomaster|router",
+                "@address",
+            ],
+            "asked": [
+                "dev|oif|iif|vrf @interface",
+                "from|to|via @address",
+                "mark|uid|sport|dport|ipproto|tos @word",
+                "fibmatch|connected|notify",
+                "@address",
+            ],
+        },
         "example": "ip -s link show dev eth0",
     },
     "bridge": {
@@ -156,7 +196,8 @@ RULES: dict[str, Rule] = {
         "flags": "-s -stats -statistics -d -details -j -json -p -pretty -o -oneline -c -c=never",
         "refused": {"-b -batch": _COMMAND_FILE, "-n -netns": _OTHER_NAMESPACE},
         "operands_note": _CHANGES,
-        "forms": ["link|fdb|vlan|mdb", f"link|fdb|vlan|mdb {_SHOW} @word..."],
+        "forms": ["link|fdb|vlan|mdb", f"link|fdb|vlan|mdb {_SHOW} *ports"],
+        "series": {"ports": ["dev|br|brport|master @interface", "vlan|vid|state @word", "dynamic|static"]},
         "example": "bridge fdb show",
     },
     "tc": {
@@ -166,12 +207,20 @@ RULES: dict[str, Rule] = {
         "flags": "-s -stats -statistics -d -details -r -raw -p -pretty -j -json -g -graph -nm",
         "refused": {"-b -batch": _COMMAND_FILE, "-n -netns": _OTHER_NAMESPACE, "-force": _COMMAND_FILE},
         "operands_note": _CHANGES,
-        "forms": ["qdisc", f"qdisc|class|filter|chain|action {_SHOW} @word..."],
+        "forms": ["qdisc", f"qdisc|class|filter|chain {_SHOW} *queues", f"action {_SHOW}|ls action @name"],
+        "series": {
+            "queues": [
+                "dev @interface",
+                "parent|handle|classid|protocol|proto|pref|prio|chain|block @word",
+                "root|ingress|egress|clsact|invisible",
+            ],
+        },
         "example": "tc -s qdisc show dev eth0",
     },
     "netstat": {
         "capability": {"-p --programs": "SYS_PTRACE DAC_READ_SEARCH"},
         "network": {"": "inet inet6 unix"},
+        "local": {"-n --numeric": r""},
         "flags": "-4 -6 -a -e -g -i -l -M -n -N -o -p -r -s -S -t -T -u -U -v -w -W -x -Z --all --extend --groups"
         " --interfaces --listening --masquerade --numeric --numeric-hosts --numeric-ports --numeric-users --programs"
         " --route --statistics --tcp --udp --raw --timers --unix --verbose --wide",
@@ -194,21 +243,29 @@ RULES: dict[str, Rule] = {
     },
     "arp": {
         "network": {"": "inet"},
+        "local": {"-n --numeric": r""},
         "flags": "-a -e -n -v -H --verbose --numeric",
-        "values": {"-i --device": "word"},
+        "values": {"-i --device": "interface"},
         "forms": ["@host?"],
     },
     "route": {"flags": "-4 -6 -e -n -v -F -C --numeric --extend --verbose", "operands_note": _CHANGES},
-    "ifconfig": {"network": {"": "inet inet6"}, "flags": "-a -s -v", "operands_note": _CHANGES, "forms": ["@name?"]},
+    "ifconfig": {
+        "network": {"": "inet inet6"},
+        "local": {"": r".*"},
+        "flags": "-a -s -v",
+        "operands_note": _CHANGES,
+        "forms": ["@interface?"],
+    },
     "ethtool": {
         "network": {"": "netlink inet"},
+        "local": {"": r".*"},
         "style": "words",
         "flags": "-i --driver -S --statistics -k --show-features --show-offload -g --show-ring -c --show-coalesce -a"
         " --show-pause -l --show-channels -T --show-time-stamping -P --show-permaddr -x --show-rxfh"
         " --show-rxfh-indir -n --show-nfc --show-ntuple -m --module-info --dump-module-eeprom --show-eee --show-fec"
         " --show-priv-flags --phy-statistics --get-phy-tunable -j --json -I --include-statistics",
         "operands_note": _CHANGES,
-        "forms": ["@name"],
+        "forms": ["@interface"],
         "example": "ethtool -S eth0",
     },
     "iptables": _IPTABLES,
@@ -234,8 +291,8 @@ RULES: dict[str, Rule] = {
         "flags": "-L -S -C -n --dump --stats --count",
         "values": {
             "-p --proto": "word",
-            "-s --src": "host",
-            "-d --dst": "host",
+            "-s --src": "address",
+            "-d --dst": "address",
             "-f --family": "word",
             "-o": "word",
             "--state": "re:[A-Z_0-9]+",
@@ -253,11 +310,11 @@ RULES: dict[str, Rule] = {
         "network": {"": "inet inet6"},
         "flags": "-4 -6 -b -n",
         "values": {"-m": "number:1..30"},
-        "forms": ["@host"],
+        "forms": ["@unicast"],
     },
     "mtr": {
         "network": {"": "inet inet6"},
-        "flags": "-4 -6 -n -b -w -r -T -z -j --report --report-wide --no-dns --show-ips --tcp --aslookup --json",
+        "flags": "-4 -6 -n -b -w -r -T -j --report --report-wide --no-dns --show-ips --tcp --json",
         "values": {
             "-c --report-cycles": "number:1..20",
             "-i --interval": "number:0.5..5",
@@ -269,8 +326,11 @@ RULES: dict[str, Rule] = {
             "-c --report-cycles": "without a count it goes on; give -c with at most 20",
         },
         "needs_with": {"-P --port": {"-T --tcp": "a service on that port could read what is sent otherwise"}},
-        "refused": {"-u --udp": "a service could read what is sent; use -T, or neither"},
-        "forms": ["@host"],
+        "refused": {
+            "-u --udp": "a service could read what is sent; use -T, or neither",
+            "-z --aslookup": "it asks somebody on the internet about each address on the way",
+        },
+        "forms": ["@unicast"],
         "example": "mtr -rn -c 5 192.0.2.1",
     },
     "dig": {
@@ -278,7 +338,7 @@ RULES: dict[str, Rule] = {
         "style": "words",
         "flags": "-4 -6 -u",
         "values": {"-t": "word", "-c": "word", "-q": "host", "-x": "host", "-p": _DNS_PORT, "-b": "host"},
-        "matching": [rf"\+(no)?({DIG_SWITCHES})|\+({DIG_VALUES})", r"@[A-Za-z0-9._:%-]+"],
+        "matching": [rf"\+(no)?({DIG_SWITCHES})|\+({DIG_VALUES})", r"@[A-Za-z0-9._:-]+"],
         "operands_note": "names and types are accepted, and + options that say how a question is asked over DNS",
         "refused": {
             "-f": _COMMAND_FILE,
@@ -306,6 +366,7 @@ RULES: dict[str, Rule] = {
     },
     "getent": {
         "network": {"": "inet inet6 netlink unix"},
+        "local": {"": r"(services|protocols|rpc|passwd|group|aliases|ethers)( .*)?"},
         "style": "words",
         "options_first": True,
         "flags": "-i --no-idn",
@@ -317,6 +378,7 @@ RULES: dict[str, Rule] = {
     },
     "hostname": {
         "network": {"-f -d -i -A -I --fqdn --long --domain --ip-address --all-fqdns": "inet inet6 netlink"},
+        "local": {"-I --all-ip-addresses": r""},
         "flags": "-a -A -d -f -i -I -s -y --alias --all-fqdns --domain --fqdn --long --ip-address --all-ip-addresses"
         " --short",
         "refused": {"-F --file": "it sets the host's name", "-b --boot": "it sets the host's name"},
@@ -326,14 +388,22 @@ RULES: dict[str, Rule] = {
     "resolvectl": {
         "dbus": _RESOLVE,
         "network": {"": "netlink"},
+        "local": {"": r"|(status|statistics|show-cache|dns|domain|default-route)( .*)?"},
         "flags": "-4 -6 --no-pager --cache=no",
-        "values": {"-i --interface": "word", "-t --type": "word", "-p --protocol": "word"},
+        "values": {"-i --interface": "interface", "-t --type": "word", "-p --protocol": "word"},
         "operands_note": _CHANGES,
-        "forms": ["", "status @word...", "query @host...", "statistics|show-cache", "dns|domain|default-route @name?"],
+        "forms": [
+            "",
+            "status @interface...",
+            "query @host...",
+            "statistics|show-cache",
+            "dns|domain|default-route @interface?",
+        ],
         "example": "resolvectl status",
     },
     "chronyc": {
         "network": {"": "inet inet6 unix"},
+        "local": {"": r"(?!ntpdata).*"},
         "flags": "-n -c -N",
         "options_first": True,
         "operands_note": _CHANGES,
@@ -347,6 +417,7 @@ RULES: dict[str, Rule] = {
     },
     "ntpq": {
         "network": {"": "inet inet6"},
+        "local": {"-n --numeric": r""},
         "flags": "-4 -6 -n -p --peers --numeric",
         "values": {"-c --command": "re:peers|lpeers|rv|as|associations|sysinfo|kerninfo|pe"},
         "needs": {"-p --peers -c --command": "there is nobody to type"},
@@ -355,6 +426,7 @@ RULES: dict[str, Rule] = {
     },
     "rpcinfo": {
         "network": {"": "inet inet6 unix"},
+        "local": {"": r""},
         "flags": "-p -s",
         "needs": {"-p -s": _CHANGES},
         "forms": ["@host?"],
@@ -362,6 +434,7 @@ RULES: dict[str, Rule] = {
     },
     "showmount": {
         "network": {"": "inet inet6"},
+        "local": {"": r""},
         "flags": "-a -d -e --all --directories --exports --no-headers",
         "forms": ["@host?"],
     },

@@ -16,6 +16,9 @@ _SAMPLES = f"@{_INTERVAL} @{_COUNT}"
 _SAMPLES_NOTE = "give the interval (10 s at most) together with a count (20 at most), else it never ends"
 _DEVICES = r"@re:[A-Za-z][\w./-]*..."
 _CHANGES = "with more than the process it changes how that process runs"
+# What ps does not understand it reads once more, with BSD letters for its options: `-e` shows environments then.
+_AS_BSD = "ps would read its options in the other way, in which e shows environments, where secrets are"
+_AUX = ("-aux", "-auxf", "-auxw", "-auxww", "-auxwww", "-auxfw", "-auxfww", "-auxwf", "-auxwwf", "-auxH")
 
 RULES: dict[str, Rule] = {
     "ps": {
@@ -24,14 +27,14 @@ RULES: dict[str, Rule] = {
         " --no-heading --context --cumulative",
         "values": {
             "-C": "text",
-            "-G --Group": "user",
-            "-g --group": "user",
+            "-G --Group": "groups",
+            "-g --group": "groups",
             "-p --pid": "pids",
             "-q --quick-pid": "pids",
             "-s --sid": "pids",
             "-t --tty": "word",
-            "-u --user": "user",
-            "-U --User": "user",
+            "-u --user": "accounts",
+            "-U --User": "accounts",
             "-o --format": "ps_fields",
             "-O": "ps_fields",
             "--ppid": "pids",
@@ -39,9 +42,15 @@ RULES: dict[str, Rule] = {
             "--cols --columns --width": "number",
             "--rows --lines": "number",
         },
-        "matching": [r"-aux[fwww]*", r"-auxH?"],
+        "matching": ["|".join(_AUX)],
+        "excludes": {
+            "-T -L -m m H": {"-H --forest f": _AS_BSD},
+            "-T": {"-L -m": _AS_BSD},
+            "-L": {"-m": _AS_BSD},
+            " ".join(_AUX): {"-e -C -G -g -u -U --Group --group --User --user": _AS_BSD},
+        },
         "bsd_flags": "aAcfHhjlLmnrsSTuvwxXZ",
-        "bsd_values": {"o": "ps_fields", "O": "ps_fields", "k": "ps_sort", "p": "pids", "q": "pids", "U": "user"},
+        "bsd_values": {"o": "ps_fields", "O": "ps_fields", "k": "ps_sort", "p": "pids", "q": "pids", "U": "accounts"},
         "refused": {"e": "as a BSD letter it shows environments, where secrets are; use -e for every process"},
         "forms": ["@pids..."],
         "example": "ps -eo pid,ppid,user,stat,pcpu,rss,args --sort=-pcpu",

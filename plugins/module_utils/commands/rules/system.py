@@ -28,6 +28,19 @@ _UNITS = _methods(
     " ListJobs GetJob GetUnitProcesses",
 )
 
+_SHORT = (
+    "short|short-full|short-iso|short-iso-precise|short-precise|short-monotonic|short-delta|short-unix|with-unit|cat"
+)
+# What formats that show all fields show where nothing else is asked for: not COREDUMP_ENVIRON, in which the environment
+# of what crashed is kept.
+_FIELDS = (
+    "MESSAGE,MESSAGE_ID,PRIORITY,SYSLOG_IDENTIFIER,SYSLOG_FACILITY,SYSLOG_PID,ERRNO,CODE_FILE,CODE_LINE,CODE_FUNC,_PID,"
+    "_UID,_GID,_COMM,_EXE,_CMDLINE,_HOSTNAME,_TRANSPORT,_BOOT_ID,_SYSTEMD_UNIT,_SYSTEMD_USER_UNIT,_SYSTEMD_SLICE,"
+    "_SYSTEMD_INVOCATION_ID,_SOURCE_REALTIME_TIMESTAMP,_KERNEL_DEVICE,_KERNEL_SUBSYSTEM,_SELINUX_CONTEXT,UNIT,USER_UNIT,"
+    "INVOCATION_ID,JOB_TYPE,JOB_RESULT,EXIT_CODE,EXIT_STATUS,COREDUMP_EXE,COREDUMP_COMM,COREDUMP_PID,COREDUMP_UNIT,"
+    "COREDUMP_SIGNAL,COREDUMP_SIGNAL_NAME,COREDUMP_TIMESTAMP"
+)
+
 RULES: dict[str, Rule] = {
     "uname": {
         "flags": "-a -i -m -n -o -p -r -s -v --all --kernel-name --kernel-release --kernel-version --machine"
@@ -65,15 +78,15 @@ RULES: dict[str, Rule] = {
         "values": {
             "-u --unit": "word",
             "--user-unit": "word",
-            "-n --lines": "number:0..10000",
+            "-n --lines": r"re:all|\d{1,4}|10000",
             "-p --priority": "word",
             "-t --identifier": "text",
             "-g --grep": "text",
             "-S --since": "text",
             "-U --until": "text",
-            "-o --output": "word",
-            "--output-fields": "word",
-            "-F --field": "word",
+            "-o --output": f"re:{_SHORT}|verbose|export|json(-pretty|-sse|-seq)?",
+            "--output-fields": "journal_fields",
+            "-F --field": "journal_fields",
             "-c --cursor": "text",
             "--after-cursor": "text",
             "--facility": "word",
@@ -102,8 +115,10 @@ RULES: dict[str, Rule] = {
             "--image": _OTHER_SYSTEM,
         },
         "insert": ["--no-pager"],
-        "forms": [r"@re:[A-Z_0-9]+=.*|\+|-?\d+|[0-9a-f]{32}|/(dev|usr)/(?!.*\.\.)[\w./-]+..."],
-        "operands_note": "only FIELD=value, a device or a program under /usr may follow",
+        "insert_with": {"-o --output": {"verbose|export|json.*": f"--output-fields={_FIELDS}"}},
+        "forms": [r"@re:(?!COREDUMP(_ENVIRON)?=)[A-Z_0-9]+=.*|\+|-?\d+|[0-9a-f]{32}|/(dev|usr)/(?!.*\.\.)[\w./-]+..."],
+        "operands_note": "only FIELD=value, a device or a program under /usr may follow, and no memory or"
+        " environment of what crashed",
         "example": "journalctl -u ssh -n 100 --since '1 hour ago'",
     },
     "dmesg": {
@@ -145,7 +160,7 @@ RULES: dict[str, Rule] = {
             "--state": "word",
             "-p -P --property": "word",
             "-n --lines": "number:0..1000",
-            "-o --output": "word",
+            "-o --output": f"re:{_SHORT}",
             "--timestamp": "word",
         },
         "refused": {
@@ -224,7 +239,7 @@ RULES: dict[str, Rule] = {
             "-q --quiet": "it is for writing",
         },
         "operands_note": "a name with `=` would change the setting, and keys are secrets",
-        "forms": [r"@re:(?!.*(secret|_key|\.\.))[A-Za-z0-9_./*-]+..."],
+        "forms": ["@setting..."],
         "example": "sysctl net.core.somaxconn",
     },
     "lsmod": {},
@@ -261,9 +276,10 @@ RULES: dict[str, Rule] = {
         "example": "dpkg-query -W linux-image-*",
     },
     "rpm": {
-        "flags": "-q -a -c -d -f -i -l -R -V --query --all --configfiles --docfiles --file --info --list --requires"
-        " --provides --last --changelog --verify",
+        "flags": "-q -a -c -d -f -i -l -R --query --all --configfiles --docfiles --file --info --list --requires"
+        " --provides --last --changelog",
         "values": {"--qf --queryformat": "text"},
+        "refused": {"-V --verify": "for what it verifies packages' scripts are run"},
         "needs": {"-q --query": "without -q it installs, or verifies, for which packages' scripts are run"},
         "forms": ["@word..."],
         "example": "rpm -qa --last",
@@ -288,8 +304,9 @@ RULES: dict[str, Rule] = {
     },
     "openssl": {
         "style": "words",
-        "flags": "-noout -dates -startdate -enddate -subject -issuer -serial -fingerprint -text -ext",
-        "values": {"-in": "read", "-checkend": "number"},
+        "flags": "-a -noout -dates -startdate -enddate -subject -issuer -serial -fingerprint -text -hash -modulus"
+        " -purpose",
+        "values": {"-in": "read", "-checkend": "number", "-ext": "re:[A-Za-z0-9,]+"},
         "operands_note": "only `version` and looking at a certificate are accepted; to see who connects where use `ss`"
         " or an eBPF program on syscalls/sys_enter_connect",
         "forms": ["version|x509"],
