@@ -16,6 +16,7 @@ import corpus
 import pytest
 from report import merge
 
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands import kinds
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.launch import Unsandboxed
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.policy import Policy
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.commands.runner import Limits, run_commands
@@ -26,7 +27,8 @@ MARKER, KEEP = Path("/tmp/marker"), Path("/tmp/keep")
 PASSED = [case for case in corpus.hostile() if POLICY.judge(case.line).allowed]
 
 
-def test_the_rates_are_kept_and_reported() -> None:
+def test_the_rates_are_kept_and_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "is_interface", {"eth0", "lo"}.__contains__)
     hostile, benign = corpus.hostile(), corpus.benign()
     refused = [case for case in benign if not POLICY.judge(case.line).allowed]
     merge("hostile", {"tried": len(hostile), "passed_policy": len(PASSED)})
