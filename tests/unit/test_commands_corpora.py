@@ -98,6 +98,14 @@ def test_what_a_command_printed_is_judged_before_it_is_used(line: str, printed: 
     assert type(caught.value).__name__ == "Refused"
 
 
+def test_an_address_that_a_command_printed_is_asked() -> None:
+    for line in ("for g in $(ip route | awk '{print $3}'); do ping -c 1 $g; done", "ip route | xargs -n 1 ping -c 1"):
+        pending = POLICY.judge(line).pipelines[0].pending
+        assert pending is not None
+        settled = POLICY.judge("uptime").__class__(True, "", pending.settle(["192.0.2.1 2001:db8::1\n"]))
+        assert [command.arguments[-1] for command in settled.commands()] == ["192.0.2.1", "2001:db8::1"]
+
+
 def test_what_a_command_printed_becomes_plain_words() -> None:
     verdict = POLICY.judge("for p in $(pidof a); do cat /proc/$p/status; done | sort")
     assert verdict.pipelines[0].pending is not None

@@ -62,9 +62,8 @@ _CHOOSE = {
 
 @dataclass
 class Line:
-    """What is known of a whole line: a program that speaks, and one whose lasting tells of the host."""
+    """What is known of a line so far: a program whose lasting tells of the host."""
 
-    speaks: str = ""
     lasts: str = ""
 
 
@@ -72,7 +71,7 @@ class Line:
 class Around:
     """Where a command stands in its line.
 
-    - `outcome`: the program on whose outcome it depends, where that tells of the host.
+    - `outcome`: the program on whose outcome it depends, where that tells of the host, or a file name pattern.
     - `printed_by`: the program whose output it is made of or repeated for, where that is no list of addresses.
     - `stand_in`: whether `1` stands for words that are not yet known.
     """
@@ -105,13 +104,12 @@ class Around:
                 " this one. Only addresses are taken, from ip, ss, hostname -I, getent hosts, dig or host, and chosen"
                 " with grep, head, cut -d -f or awk '{print $3}' alone; else write the name or address out."
             )
-        self.line.speaks = self.line.speaks or (program if speaks else "")
-        self.line.lasts = self.line.lasts or (program if depends_on and program in _LASTING else "")
-        if self.line.speaks and self.line.lasts:
+        if speaks and self.line.lasts:
             raise Refused(
-                f"`{self.line.lasts}` would run depending on what this host holds, in one line with"
-                f" `{self.line.speaks}`: other hosts would learn it by how long that takes. Send them as two commands."
+                f"`{self.line.lasts}` would run depending on what this host holds, and `{program}` after it: other"
+                " hosts would learn it by how long that takes. Send them as two commands."
             )
+        self.line.lasts = self.line.lasts or (program if depends_on and program in _LASTING else "")
 
 
 def tells(program: str, words: Sequence[str], speaks: bool, looks: bool) -> bool:

@@ -185,7 +185,7 @@ class _Tree:
             raise Refused(_CONSTRUCTS.get(node.kind, f"A {node.kind} is not run here; write simple commands."))
         inner = node.list[0]
         if inner.kind == "for":
-            member: Member = Group(self._loop(inner, scope))
+            member: Member = self._loop(inner, scope)
         elif inner.kind == "if":
             member = self._choice(inner.parts, scope.variables)
         elif inner.kind == "reservedword" and inner.word in ("(", "{"):
@@ -199,17 +199,18 @@ class _Tree:
         _redirect(member, redirections)
         return member
 
-    def _loop(self, node: Any, scope: _Scope) -> list[Pipeline]:
+    def _loop(self, node: Any, scope: _Scope) -> Group:
         words = [part for part in node.parts if part.kind == "word"]
         bodies = [part for part in node.parts if part.kind not in ("word", "reservedword")]
         said = [part.word for part in node.parts if part.kind == "reservedword"]
         if "in" not in said or len(bodies) != 1 or not re.fullmatch(r"[A-Za-z_]\w*", words[0].word):
             raise Refused("Only loops of the form `for NAME in WORDS; do COMMANDS; done` are run here.")
         name = words[0].word
-        found: list[Pipeline] = []
+        found = Group([])
         for word in (word for part in words[1:] for word in self._words(part, scope)):
+            found.pattern = found.pattern or word.pattern or ""
             for value in word.expand():
-                found.extend(self._list(bodies[0], scope.variables.having(name, word, value)))
+                found.pipelines.extend(self._list(bodies[0], scope.variables.having(name, word, value)))
         return found
 
     def _choice(self, parts: list[Any], variables: _Variables) -> Choice:

@@ -109,7 +109,7 @@ class Policy:
 
     def _member(self, member: Member, around: Around) -> JudgedMember:
         if isinstance(member, Group):
-            return JudgedGroup(self._pipelines(member.pipelines, around))
+            return JudgedGroup(self._pipelines(member.pipelines, around.on(member.pattern)))
         if isinstance(member, Choice):
             condition = self._pipelines(member.condition, around)
             around = around.on(teller(condition))

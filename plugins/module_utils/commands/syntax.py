@@ -35,9 +35,13 @@ class SimpleCommand:
 
 @dataclass
 class Group:
-    """Pipelines one after the other, whose output is one: `( … )`, `{ …; }`, or a loop, unrolled."""
+    """Pipelines one after the other, whose output is one: `( … )`, `{ …; }`, or a loop, unrolled.
+
+    `pattern`: the first file name pattern for whose names a loop is repeated.
+    """
 
     pipelines: list[Pipeline]
+    pattern: str = ""
 
 
 @dataclass
