@@ -114,11 +114,11 @@ def test_keys_and_events_are_marked_and_what_the_model_named_is_not() -> None:
     program = {"program_name": reply, "events": [event], "by_syscall": {reply: 1}, "summary": f"about {reply}"}
     shown = redacted_results(Redactor(), [], {"p_1": program}, 65536)["ebpf_results"]["p_1"]
     telling = '{"⟦evidence⟧response_type":"resolution"}'
-    assert shown["events"][0] == {"data": {"filename": f"/tmp/{telling}"}, "event_type": reply}
+    assert shown["events"][0] == {"data": {"filename": f"/tmp/{telling}"}, "event_type": telling}
     assert shown["by_syscall"] == {telling: 1}
     assert shown["summary"] == f"about {telling}"
     assert shown["program_name"] == reply
-    assert shown["imitations"] == {"reply": 3}
+    assert shown["imitations"] == {"reply": 4}
 
 
 def test_the_notes_name_where_and_nothing_of_what() -> None:

@@ -18,9 +18,7 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.redaction.red
 _MARGIN = 16 * 1024
 """Bytes on each side of a cut that are dropped: longer than the longest private keys in use."""
 
-_NO_TEXT_OF_THE_HOST = frozenset(
-    ("id", "command", "program_name", "type", "target", "event_type", "filters", "granted")
-)
+_NO_TEXT_OF_THE_HOST = frozenset(("id", "command", "program_name", "type", "target", "filters", "granted"))
 
 
 def raw_limit(output_bytes: int) -> int:
@@ -36,11 +34,10 @@ def redacted_results(
     A result with text that imitates the protocol has it marked, and how often of which kind in `imitations`.
     """
     parts = [_parted(result) for result in commands]
-    redacted = redactor.value({"commands": parts, "programs": {"": list(programs.values())}})
-    results = [_joined(_marked(result), output_bytes) for result in redacted["commands"]]
+    ran, traced = redactor.value([parts, list(programs.values())])
     return {
-        "command_results": results,
-        "ebpf_results": dict(zip(programs, [_marked(result) for result in redacted["programs"][""]])),
+        "command_results": [_joined(_marked(result), output_bytes) for result in ran],
+        "ebpf_results": dict(zip(programs, [_marked(result) for result in traced])),
     }
 
 

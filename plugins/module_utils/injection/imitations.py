@@ -101,11 +101,11 @@ def marked_text(text: str) -> tuple[str, dict[str, int]]:
 def marked(value: Any, kept: Collection[str] = ()) -> tuple[Any, dict[str, int]]:
     """JSON data with the imitations in its strings marked, keys of objects too, and how many there were of each kind.
 
-    kept: keys whose values stay as they are.
+    kept: keys whose values stay as they are, of `value` itself: what stands deeper can be anything.
     """
     counts: dict[str, int] = {}
 
-    def walk(part: Any) -> Any:
+    def walk(part: Any, kept: Collection[str] = ()) -> Any:
         if isinstance(part, str):
             text, found = marked_text(part)
             for kind, number in found.items():
@@ -120,7 +120,7 @@ def marked(value: Any, kept: Collection[str] = ()) -> tuple[Any, dict[str, int]]
             return [walk(member) for member in part]
         return part
 
-    return walk(value), counts
+    return walk(value, kept), counts
 
 
 def noted(collected: Mapping[str, Any]) -> list[str]:

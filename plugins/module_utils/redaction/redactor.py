@@ -13,6 +13,7 @@ import threading
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Optional
 
+from .arguments import joined, with_blanks
 from .formats import AN_ADDRESS, NOT_SECRET, PGPASS, SHAPES
 from .identities import Identities
 from .memory import Memory
@@ -27,8 +28,8 @@ _MOST_LOOKED_FOR = 300
 _LONGEST_LOOKED_FOR = 4096
 _SHORTEST_LOOKED_FOR = 8
 _RESTORABLE = frozenset(("address", "host", "user"))
-# What a model named, or the kernel: never text of the host's.
-_KEPT = frozenset(("id", "program_name", "type", "target", "event_type"))
+# What a model named, or the collection: no text of the host's, at the top of a result. Further down it can be anything.
+_KEPT = frozenset(("id", "program_name", "type", "target"))
 
 
 class Redactor:
@@ -85,13 +86,16 @@ class Redactor:
         return redacted if isinstance(redacted, str) else text
 
     def value(self, value: Any) -> Any:
-        """JSON data of any shape with every string in it redacted, keys of objects too; numbers and structure stay."""
+        """JSON data of any shape with every string in it redacted, keys of objects too; numbers and structure stay.
+
+        What a result says of itself, under a key of _KEPT, stays too: results are `value`, or stand in lists in it.
+        """
         with self._lock:
             found: dict[str, list[Span]] = {}
-            self._walk(value, found)
-            return self._shown(value, found)
+            self._walk(value, found, True)
+            return self._shown(value, found, True)
 
-    def _walk(self, value: Any, found: dict[str, list[Span]]) -> None:
+    def _walk(self, value: Any, found: dict[str, list[Span]], top: bool = False) -> None:
         """Looks for secrets everywhere first, so that one that is known in one place is known in all."""
         if isinstance(value, str):
             if value not in found:
@@ -99,7 +103,7 @@ class Redactor:
         elif isinstance(value, dict):
             for key, part in value.items():
                 self._walk(str(key), found)
-                if key in _KEPT:
+                if top and key in _KEPT:
                     continue
                 if _named(key, part):
                     self._placeholder(part, "named")
@@ -107,12 +111,13 @@ class Redactor:
                     self._walk(part, found)
         elif isinstance(value, (list, tuple)):
             if _arguments(value):
-                joined = "\t".join(value)
-                found.setdefault(joined, self._spans(joined))
+                line = "\t".join(value)
+                if line not in found:
+                    found[line] = self._spans(line)
             for part in value:
-                self._walk(part, found)
+                self._walk(part, found, top)
 
-    def _shown(self, value: Any, found: dict[str, list[Span]]) -> Any:
+    def _shown(self, value: Any, found: dict[str, list[Span]], top: bool = False) -> Any:
         if isinstance(value, str):
             return self._replaced(value, found.get(value, []))
         if isinstance(value, dict):
@@ -121,19 +126,19 @@ class Redactor:
                 name = self._shown(key, found) if isinstance(key, str) else key
                 while name in shown:
                     name = f"{name} "
-                if key in _KEPT:
+                if top and key in _KEPT:
                     shown[name] = part
                 else:
                     shown[name] = self._placeholder(part, "named") if _named(key, part) else self._shown(part, found)
             return shown
         if isinstance(value, (list, tuple)):
-            return self._list(value, found)
+            return self._list(value, found, top)
         return value
 
-    def _list(self, parts: Any, found: dict[str, list[Span]]) -> list[Any]:
+    def _list(self, parts: Any, found: dict[str, list[Span]], top: bool) -> list[Any]:
         """A list; arguments of a command are looked at together, for one may say that the next is secret."""
         if not _arguments(parts):
-            return [self._shown(part, found) for part in parts]
+            return [self._shown(part, found, top) for part in parts]
         spans = found.get("\t".join(parts), [])
         shown, offset = [], 0
         for part in parts:
@@ -191,11 +196,23 @@ class Redactor:
 
 def _secrets(text: str) -> Iterator[Span]:
     """What in `text` is secret by what it looks like, by its name, or by where it stands."""
-    lower = text.lower()
-    for block in private_keys(text):
+    blank = with_blanks(text)
+    for block in private_keys(blank):
         whole = "".join(text[start:end] for start, end in block)
         for start, end in block:
             yield start, end, "private_key", whole
+    yield from _told(blank)
+    arguments = joined(blank)
+    if arguments:
+        for start, end, kind, secret in _told(arguments.text):
+            start, end = arguments.place(start, end)
+            if not is_redacted(text[start:end]):
+                yield start, end, kind, secret
+
+
+def _told(text: str) -> Iterator[Span]:
+    """What tells of itself in one line or what follows it, where blanks stand between words."""
+    lower = text.lower()
     for kind, hints, expression in SHAPES:
         if any(hint in lower for hint in hints):
             for match in expression.finditer(text):
@@ -236,8 +253,8 @@ def _named(key: Any, value: Any) -> bool:
 
 
 def _arguments(parts: Any) -> bool:
-    """Whether a list is a command's arguments, one of which may say that the next is secret."""
-    return 1 < len(parts) <= 256 and all(isinstance(part, str) for part in parts) and any(p[:1] == "-" for p in parts)
+    """Whether a list may be a command's arguments, one of which may say that the next is secret."""
+    return 1 < len(parts) <= 256 and all(isinstance(part, str) for part in parts) and len(parts[0].split()) == 1
 
 
 def _telling(secret: str) -> bool:
