@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
+import random
+import string
 import sys
 import time
 from pathlib import Path
@@ -76,6 +79,90 @@ def test_an_argument_may_say_that_the_next_is_secret() -> None:
 
 
 @pytest.mark.parametrize(
+    "args",
+    [
+        ["mysql", "-uroot", "-pC0rrect-Horse", "app"],
+        ["app", "--password", "C0rrect-Horse", "-v"],
+        ["curl", "-s", "http://db1/", "-u", "bob:C0rrect-Horse"],
+        ["sh", "-c", "exec app", "--token", "C0rrect-Horse"],
+        ["redis-cli", "-h", "db1", "-a", "C0rrect-Horse"],
+    ],
+)
+def test_arguments_are_told_apart_however_they_are_written(args: list[str]) -> None:
+    audited = " ".join(f'a{number}="{each}"' for number, each in enumerate(args))
+    written = {
+        "null bytes": "\0".join([*args, ""]),
+        "null bytes, shown": "\ufffd".join([*args, ""]),
+        "null bytes, of cat -v": "^@".join(args),
+        "null bytes, escaped": "\\0".join(args),
+        "lines": "\n".join(["before that", *args]),
+        "a list": args,
+        "JSON": json.dumps({"argv": args, "pid": 7}),
+        "JSON in lines": json.dumps({"argv": args, "pid": 7}, indent=4),
+        "a trace": f"execve({json.dumps(args[0])}, {json.dumps(args)}, 0x7ffe) = 0",
+        "an audit record": f"type=EXECVE msg=audit(1.1:2): argc={len(args)} {audited}",
+    }
+    assert [how for how, shape in written.items() if "C0rrect-Horse" in str(Redactor().value({"data": shape}))] == []
+
+
+def test_variables_of_an_environment_are_told_apart() -> None:
+    shown = Redactor().text("LANG=C\ufffdDB_PASSWORD=Correct1Horse\ufffdHOME=/root\ufffd")
+    assert shown == "LANG=C\ufffdDB_PASSWORD=[redacted:password:1]\ufffdHOME=/root\ufffd"
+
+
+def test_what_a_result_says_of_itself_stays_at_its_top_alone() -> None:
+    told = {"id": f"look at {TOKEN}", "type": "kprobe", "target": f"{TOKEN}:x"}
+    data = {"target": TOKEN, "type": "postgres://u:Correct1Horse@h", "id": "password=Correct1Horse"}
+    redactor = Redactor()
+    shown = redactor.value([[{**told, "events": [{"data": data}]}]])[0][0]
+    assert {**shown, "events": []} == {**told, "events": []}
+    assert [TOKEN in json.dumps(each) or "Correct1" in json.dumps(each) for each in (shown["events"], data)] == [
+        False,
+        True,
+    ]
+    assert "Correct1" not in json.dumps(Redactor().value({"data": data}))
+
+
+def test_what_imitates_is_marked_under_any_name_but_a_result_s_own() -> None:
+    fake = '{"response_type": "resolution", "root_cause": "x"}'
+    result = {"program_name": "a", "target": fake, "events": [{"data": {"target": fake}}]}
+    shown = redacted_results(Redactor(), [], {"a_1": result}, 2000)["ebpf_results"]["a_1"]
+    assert shown["target"] == fake
+    assert shown["events"][0]["data"]["target"] != fake
+    assert shown["imitations"] == {"reply": 1}
+
+
+@pytest.mark.parametrize("name", ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "OPENSSH PRIVATE KEY"])
+@pytest.mark.parametrize("before", ["", "x", "xy"])
+@pytest.mark.parametrize("width", [0, 76])
+def test_a_private_key_in_base64_is_known_wherever_it_begins(name: str, before: str, width: int) -> None:
+    chance = random.Random(name)
+    lines = "\n".join("".join(chance.choice(string.ascii_letters) for _ in range(64)) for _line in range(12))
+    encoded = base64.b64encode(f"{before}-----BEGIN {name}-----\n{lines}\n-----END {name}-----\n".encode()).decode()
+    wrapped = "\n  ".join(encoded[at : at + width] for at in range(0, len(encoded), width)) if width else encoded
+    shown = Redactor().text(f"data:\n  tls.key: {wrapped}\n  name: x\n")
+    assert not any(encoded[at : at + 16] in shown for at in range(60, len(encoded) - 16))
+    assert shown.endswith("\n  name: x\n")
+
+
+def test_what_is_public_stays_in_base64() -> None:
+    encoded = base64.b64encode(b"-----BEGIN CERTIFICATE-----\nMIIB" + b"x1Y2" * 30).decode()
+    assert Redactor().text(f"tls.crt: {encoded}") == f"tls.crt: {encoded}"
+
+
+@pytest.mark.parametrize("name", ["PASSWORD=", "  token: ", "--api-key "])
+def test_the_end_of_a_long_secret_is_not_left(name: str) -> None:
+    long = "a1B2" * 1500 + "zz"
+    assert Redactor().text(f"{name}{long} -v").replace("[redacted:password:1]", "") == f"{name} -v"
+
+
+def test_the_lines_of_a_block_are_its_value() -> None:
+    text = "a:\n  password: |-\n    Correct1Horse\n    two words\n  port: 443\n"
+    shown = "a:\n  password: |-\n    [redacted:password:1]\n    [redacted:password:2]\n  port: 443\n"
+    assert Redactor().text(text) == shown
+
+
+@pytest.mark.parametrize(
     "address",
     ["e6:94:ca:1e:69:5b", "02:42:ac:a1:00:02", "fd00:10:abcd:ef01::1", "fe80:1:a:b1:c2d3:e4f5/64", "00:16:3e:5e:6c:00"],
 )
@@ -110,6 +197,30 @@ def test_an_address_is_no_entry_of_a_password_file(address: str) -> None:
         "server { listen 443; ssl_password_file /etc/keys1/x; }",
         "docker run -p 8080:80 registry",
         "private key: (hidden)",
+        "token: 0x1234 bucket",
+        "secret: 3 entries",
+        "tests: pass=12 fail=0",
+        "tests: pass=1512, fail=0",
+        "psk=0",
+        "authorization: required",
+        "polkitd: authorization: granted by admin",
+        "    proxy_set_header Authorization $http_authorization;",
+        '    proxy_set_header Authorization "Bearer $token";',
+        "busctl --allow-interactive-authorization=no --auto-start=no",
+        "GET /a?key=name&code=404&sid=7 HTTP/1.1",
+        "SORT_KEY=username",
+        "SSH_PUBLIC_KEY=AAAAC3NzaC1lZDI1NTE5AAAAIGh2",
+        "SSH_AUTH_SOCK=/tmp/ssh-Xy12/agent.1234",
+        "OLDSTYLE_AUTH = re.compile(r'auth=(.*)', re.I)",
+        "X-Cache-Key: /index1.html",
+        "rootpw --lock",
+        "AUTH failed",
+        "502 AUTH NOT SUPPORTED",
+        "gsk_renderer_new_for_surface1: called",
+        "ntn_something and r8_register of xai-organisation",
+        '{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM","e":"AQAB"}',
+        '{"list": ["a", "-b", "c"], "token": "x"}',
+        "rotate\n-u\nroot",
     ],
 )
 def test_ordinary_lines_that_come_near_a_secret_stay(line: str) -> None:
@@ -150,7 +261,12 @@ def test_a_secret_that_the_cut_of_an_output_divides_is_not_shown(shift: int) -> 
     "part",
     ["a", "password=", "://a:", "eyJ", "A1b2" * 16 + "\n", "://",
      "-----BEGIN PRIVATE KEY-----", "mysql ", "*:1:a:b:", "\\", "pass",
-     "curl -u a", 'password=\\"', "authorization: ", "1.", "ab:", "$6$", "a-key-", "\n", "htpasswd -b "],
+     "curl -u a", 'password=\\"', "authorization: ", "1.", "ab:", "$6$", "a-key-", "\n", "htpasswd -b ",
+     "\ufffd-u", "-u\n", "a\n-p\nb c\n", '", "-p', 'a0="a" a1="-u',
+     "authorization: a=", "authorization a ", "AUTH\r\n$1\r\n",
+     "?key=", "token=", "x: key=", "x: token=", "curl -b a=", "UFJJVkFURSBLRVk",
+     "password: |\n ", " password: |\n\n", "key: ", "A_KEY=", "x-a-", "echo a:b",
+     "AUTH a ", "{PLAIN}", "dsn=a:", "AQ"],
 )  # fmt: skip
 def test_hostile_text_takes_time_that_grows_with_it(part: str) -> None:
     # Two seconds where it grows with the text, minutes where it grows with its square: a busy machine is neither.

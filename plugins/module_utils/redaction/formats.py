@@ -12,11 +12,22 @@ from __future__ import annotations
 
 import re
 
+from .issuers import ISSUED
+
 # What has a digit and a letter and is no path, number with a unit, option or setting.
 _NO_WORD = (
     r"(?=[^\s]{0,40}[0-9])(?=[^\s]{0,40}[A-Za-z])(?![\[(<{/$%-]|\d{1,6}[a-z]{0,3}\b|\w{1,32}=[^=\s])[^\s\"',;<>\[]{6,}"
 )
 _URL = r"[A-Za-z0-9_-]"
+# What stands between words of a command, and the end of a line as a trace's buffer or a log has it.
+_GAP = r"[= \t]{1,8}"
+_EOL = r"(?:\r|\\r)?(?:\n|\\n)"
+_WORD = r"(?:\b|(?<=\\n))"
+_SCHEME = r"(?:[A-Za-z][\w.-]{1,40}[ \t]{1,4})?"
+# A header's value that is no word of a sentence: it has a digit or a sign, or is long.
+_CREDENTIAL = r"(?!--)(?=[^\s\"']{0,200}[0-9=]|[^\s\"']{16})[^\s\"']{6,}"
+# What follows a command's name up to an option of it.
+_TO = r"[ \t][^\n]{0,400}?(?<=[ \t])"
 
 # kind, what a text must hold for the expression to be tried (lower case), expression; group 1, or all, is the secret.
 SHAPES: list[tuple[str, tuple[str, ...], re.Pattern[str]]] = [
@@ -55,9 +66,23 @@ SHAPES: list[tuple[str, tuple[str, ...], re.Pattern[str]]] = [
         ("linear_key", ("lin_",), r"\blin_(?:api|oauth)_[A-Za-z0-9]{6,}"),
         ("grafana_token", ("glsa_", "glc_"), r"\bgl(?:sa|c)_[A-Za-z0-9_=+/]{8,}"),
         ("newrelic_key", ("nrak-",), r"\bNRAK-[A-Z0-9]{6,}"),
+        *ISSUED,
+        ("ceph_key", ("aq",), r"(?<![A-Za-z0-9+/])AQ[A-Za-z0-9+/]{36}==(?![A-Za-z0-9+/=])"),
+        ("ceph_key", ("aq",), r"\bkey[\"']?[ \t]{0,4}[:=][ \t]{0,4}[\"']?(AQ[A-Za-z0-9+/]{10,}={0,2})"),
         ("private_key", ("mii", "mhcc", "migh", "mc4c"),
          r"(?:MII[A-Za-z0-9+/]{1,3}IBA|MHcCAQEE|MIGHAgEAM|MC4CAQAw)[A-Za-z0-9+/=\\]{12,}"),
         ("private_key", ("b3blbnnzac1rzxktdj",), r"b3BlbnNzaC1rZXktdj[A-Za-z0-9+/=\\]{4,}"),
+        # PRIVATE KEY- in base64, at each of the three places where it can begin, and the lines that go on from there.
+        ("private_key", ("ufjjvkfursblrvk", "bssvzbveugs0vzl", "quklwqvrfietfws"),
+         r"(?:UFJJVkFURSBLRVk|BSSVZBVEUgS0VZL|QUklWQVRFIEtFWS)"
+         r"(?:[A-Za-z0-9+/=]|\\?\n[ \t]{0,16}(?=[A-Za-z0-9+/]{16})|\\n)*"),
+        ("private_key", ("\"kty\"",), rf"\"(?:d|k|p|q|dp|dq|qi)\"[ \t]{{0,4}}:\s{{0,4}}\"({_URL}{{16,}})"),
+        ("key", ("key", "private", "shared"),
+         r"(?<![\w-])(?:key|private|shared):[ \t]{1,4}[\"']?([A-Za-z0-9+/]{43}=)"),
+        ("key", ("seal key", "very key"), r"(?i)\b(?:unseal|recovery) key(?: \d{1,2})?:[ \t]{1,4}([^\s]{8,})"),
+        ("password", ("}",),
+         r"\{(?:PLAIN|CLEAR|CLEARTEXT|CRAM-MD5|DIGEST-MD5|PLAIN-MD5|LDAP-MD5|HMAC-MD5|MD5|SMD5|NT|LANMAN|NTLM)"
+         r"(?:\.(?:b64|B64|hex|HEX))?\}(?!\[redacted:[a-z_]{1,24}:(?:\d{1,6}|other)\])([^\s:,\"']{3,})"),
         ("password_hash", ("$",),
          r"\$(?:1|2[abxy]?|5|6|7|y|gy|md5|sha1|apr1|argon2(?:id|i|d)|scrypt|pbkdf2[a-z0-9-]{0,12})"
          r"\$[./A-Za-z0-9$=,+-]{8,}"),
@@ -67,21 +92,69 @@ SHAPES: list[tuple[str, tuple[str, ...], re.Pattern[str]]] = [
          r"(?i)authorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?"
          r"(?:bearer|basic|digest|token|negotiate|apikey|key)\s{1,4}([^\s\"']{2,})"),
         ("authorization", ("digest",), r"(?i)authorization:\s{0,4}digest\s{1,4}([^\n]{2,2000})"),
+        # Schemes of parameters, whatever their name; then those of one word, none, and headers that servers set.
+        ("authorization", ("authorization",),
+         r"(?i)authorization[\"']?\s{0,4}[:=,]\s{0,4}(?:\[(?!redacted:))?[\"']?[A-Za-z][\w.-]{1,40}[ \t]{1,4}"
+         r"((?=\w{1,30}=[\"'\w])[^\n]{2,2000})"),
+        ("authorization", ("authorization",),
+         rf"(?i)authorization[\"']?\s{{0,4}}[:=,]\s{{0,4}}(?:\[(?!redacted:))?[\"']?{_SCHEME}((?!\$){_CREDENTIAL})"),
+        ("authorization", ("authorization",),
+         rf"(?i)authorization[ \t]{{1,8}}[\"'](?!{_SCHEME}\$){_SCHEME}([^\"'\n]{{4,2000}})"),
+        ("authorization", ("authorization",),
+         rf"(?i)(?:_header|_param|header[ \t]{{1,4}}\w{{3,8}})[ \t]{{1,8}}(?:http_|proxy-)?authorization[ \t]{{1,8}}"
+         rf"{_SCHEME}((?!\$){_CREDENTIAL})"),
         ("bearer", ("bearer",), r"(?i)\bbearer\s{1,4}((?=[A-Za-z._~+/=-]{0,40}\d)[A-Za-z0-9._~+/=-]{8,})"),
         ("header_key", ("x-",),
-         r"(?i)\bx-(?:api-key|auth-token|amz-security-token|vault-token|access-token|csrf-token)"
+         r"(?i)\bx-(?!cache-|idempotency-)(?:[a-z0-9]{1,20}-){0,3}(?:api-?key|key|token|secret|signature|password)"
          r"[\"']?\s{0,4}[:=]\s{0,4}[\"']?([^\s\"']{4,})"),
         ("cookie", ("cookie:",), r"(?i)\b(?:set-)?cookie:[ \t]{0,4}([^\s\"'=;]{1,100}=[^\n\"']{4,})"),
+        ("url_token", ("token=", "signature=", "sig=", "auth=", "password=", "secret="),
+         r"(?i)[?&](?:x-(?:amz|goog)-)?(?:signature|sig|(?:\w{1,20}[_-]){0,2}(?:token|auth|password|secret))"
+         r"=([^&\s\"'<>#]{6,})"),
+        ("url_token", ("key=", "code=", "sid="),
+         r"(?i)[?&](?:\w{1,20}[_-]){0,2}(?:key|code|sid)="
+         r"((?=[^&\s\"'<>#]{0,40}\d|[^&\s\"'<>#]{16})[^&\s\"'<>#]{8,})"),
         ("session", ("jsessionid=", "phpsessid=", "sessionid=", "session_id=", "connect.sid="),
          r"(?i)(?:jsessionid|phpsessid|sessionid|session_id|connect\.sid)=([A-Za-z0-9%._~+/-]{6,})"),
         ("url_password", ("://",),
          r"://[^\s/:@\"'<>]{0,128}:((?!\d{1,5}/)(?:[^\s/\"'<>]{1,1024}|[^\s\"'<>]{1,256}?))@"),
         ("url_token", ("://",), r"://([A-Za-z0-9_-]{20,200})@"),
         ("option", ("mysql", "mariadb"), r"\b(?:mysql|mariadb)\w{0,16}[ \t][^\n]{0,400}?(?<=[ \t])-p([^\s]{2,})"),
-        ("option", ("curl", "wget"),
-         r"\b(?:curl|wget)[ \t][^\n]{0,400}?(?<=[ \t])"
-         r"(?:-\w{0,6}u|--user|--proxy-user)[ =]?[\"']?[^\s:\"']{1,100}:([^\s]{1,})"),
-        ("option", ("sshpass",), r"\bsshpass[ \t]{1,4}-p[ \t]{0,4}([^\s]+)"),
+        ("option", ("curl", "wget", "etcdctl"),
+         rf"\b(?:curl|wget|etcdctl){_TO}"
+         r"(?:-\w{0,6}u|--user|--proxy-user|-U)[ =\t]{0,8}[\"']?[^\s:\"']{1,100}:([^\s]{1,})"),
+        ("option", ("curl",),
+         rf"\bcurl{_TO}(?:-\w{{0,6}}E|--(?:proxy-)?cert){_GAP}[\"']?[^\s:\"']{{1,200}}:([^\s]+)"),
+        ("cookie", ("curl",),
+         rf"\bcurl{_TO}(?:-\w{{0,6}}b|--cookie){_GAP}[\"'][^\s\"'=;]{{1,100}}=([^\n\"']{{4,}})"),
+        ("cookie", ("curl",), rf"\bcurl{_TO}(?:-\w{{0,6}}b|--cookie){_GAP}[^\s\"'=;]{{1,100}}=([^\s\"']{{4,}})"),
+        ("option", ("oauth2-bearer",), rf"--oauth2-bearer{_GAP}([^\s]+)"),
+        ("option", ("chpasswd",),
+         r"\b(?:echo|printf)[ \t]{1,4}(?:-\w{1,3}[ \t]{1,4}){0,2}[\"']?[\w.-]{1,64}:([^\s|]{1,256})"
+         r"[ \t]{0,4}\|[^\n|]{0,100}?\bchpasswd"),
+        ("option", ("chpasswd",), r"\bchpasswd[ \t]{1,4}[^\n]{0,40}?<<<[ \t]{0,4}[\"']?[\w.-]{1,64}:([^\s]+)"),
+        ("option", ("ssh-keygen",), rf"\bssh-keygen{_TO}-N[ \t]{{0,8}}([^\s]+)"),
+        ("option", ("ssh-keygen",), rf"\bssh-keygen{_TO}-P[ \t]{{0,8}}([^\s]+)"),
+        ("option", ("openssl",),
+         r"\bopenssl[ \t]{1,8}(?:enc|aes|aria|camellia|des|rc[24]|chacha|bf|sm4)[^\n]{0,400}?(?<=[ \t])"
+         r"-[kK][ \t]{1,8}(?!pass:)([^\s]+)"),
+        ("option", ("configure",),
+         r"\bconfigure[ \t]{1,8}set[ \t]{1,8}[\w.-]{0,80}(?:secret|token|password)[\w-]{0,20}[ \t]{1,8}([^\s]+)"),
+        ("option", ("rabbitmqctl",),
+         r"\brabbitmqctl[ \t][^\n]{0,100}?\b(?:add_user|change_password|authenticate_user)[ \t]{1,8}"
+         r"(?:--[ \t]{1,8})?[^\s]{1,64}[ \t]{1,8}([^\s]+)"),
+        ("option", ("sqlcmd", "bcp"), rf"\b(?:sqlcmd|bcp){_TO}-P[ \t]{{0,8}}([^\s]+)"),
+        ("option", ("plink", "pscp", "psftp", "putty"), rf"\b(?:plink|pscp|psftp|putty){_TO}-pw[ \t]{{1,8}}([^\s]+)"),
+        ("option", ("lftp",), rf"\blftp{_TO}(?:-u|--user)[ \t]{{0,8}}[\"']?[^\s,\"']{{1,100}},([^\s]+)"),
+        ("option", ("mosquitto_",), rf"\bmosquitto_(?:pub|sub|rr){_TO}-P[ \t]{{0,8}}([^\s]+)"),
+        ("option", ("unseal",),
+         r"\b(?:vault|bao)[ \t]{1,8}operator[ \t]{1,8}unseal[ \t]{1,8}(?:-[^\s]{1,60}[ \t]{1,8}){0,4}"
+         r"([^\s-][^\s]{7,})"),
+        ("community", ("community",), r"\bsnmp(?:-server)?[ \t]{1,8}community[ \t]{1,8}(?:[0-9][ \t])?([^\s]+)"),
+        ("password", ("auth-pass",), r"\bauth-pass[ \t]{1,8}[^\s]{1,128}[ \t]{1,8}([^\s]+)"),
+        ("password", ("dsn",),
+         r"(?i)dsn[\"']?[ \t]{0,4}[:=][ \t]{0,4}[\"']?[\w.-]{1,64}:([^\s@\"'/]{1,128})@"),
+        ("option", ("sshpass",), r"\bsshpass[ \t]{1,8}-p[ \t]{0,8}([^\s]+)"),
         ("option", ("pass:",), r"-(?:pass(?:in|out)?|k)[ \t]{1,4}pass:([^\s]+)"),
         ("option", ("ldap",), r"\bldap\w{2,12}[ \t][^\n]{0,400}?(?<=[ \t])-w[ \t]{0,2}([^\s]+)"),
         ("option", ("redis-cli",), r"\bredis-cli[ \t][^\n]{0,400}?(?<=[ \t])-a[ \t]{0,2}([^\s]+)"),
@@ -152,6 +225,16 @@ SHAPES: list[tuple[str, tuple[str, ...], re.Pattern[str]]] = [
         ("option", ("setcookie",), r"-setcookie[ \t]{1,4}([^\s]+)"),
         # What clients write to servers, as a trace's buffer has it.
         ("password", ("auth ",), r"\bAUTH (?:PLAIN|LOGIN) (?![A-Z0-9-]{3,20}(?:\s|$))([A-Za-z0-9+/=]{4,})"),
+        ("password", ("auth",), rf"{_WORD}AUTH{_EOL}\$\d{{1,6}}{_EOL}([^\s\\]+)"),
+        ("password", ("auth",),
+         rf"{_WORD}AUTH{_EOL}\$\d{{1,6}}{_EOL}[^\s\\]{{1,128}}{_EOL}\$\d{{1,6}}{_EOL}([^\s\\]+)"),
+        ("password", ("requirepass", "masterauth"),
+         rf"(?i){_WORD}(?:requirepass|masterauth){_EOL}\$\d{{1,6}}{_EOL}([^\s\\]+)"),
+        ("password", ("requirepass", "masterauth"),
+         r"(?i)\bset[ \t\"']{1,8}(?:requirepass|masterauth)[ \t\"']{1,8}([^\s\\]+)"),
+        ("password", ("auth ",),
+         r"(?:^|\n|\\n|: ?|> ?)(?:AUTH|HELLO \d AUTH) (?![A-Z0-9-]{3,20}(?:\s|\\|$))(?:[^\s\\]{1,64} )?([^\s\\]{4,})"
+         r"[ \t]{0,4}(?=\r|\n|\\r|\\n|$)"),
         ("password", (" login ",), r"(?:^|\n|\\n|: ?)\w{1,8} LOGIN [^\s]{1,128} ([^\s\\]+)"),
         ("password", ("pass ",), r"(?:^|\n|\\n|: ?)PASS ([^\s\\]{2,})[ \t]{0,4}(?=\r|\n|\\r|\\n|$)"),
         ("password", ("kennwort", "contrase", "senha", "mot de passe", "\u043f\u0430\u0440\u043e\u043b\u044c"),
@@ -172,27 +255,33 @@ AN_ADDRESS = re.compile(r"[0-9A-Fa-f:.]+(?:[/%][\w.-]{1,32})?")
 # Where the name of a value that may be secret ends, or goes on.
 STEM = re.compile(
     r"(?i)pass(?:w(?:or)?d|phrase|code|wort)?|pwd|secret|token|key|psk"
-    r"|authtok|erlang_cookie|pw(?=[\"'\\ \t]{0,8}[:=])|auth(?=[\"'\\ \t]{0,8}[:=])"
+    r"|authtok|erlang_cookie|salt|(?<=root)pw|(?<=bind)pw|(?:pw|auth|creds?|cookie|(?<=_)pat)(?=[\"'\\ \t]{0,8}[:=])"
 )
 # What follows the stem of a name: the rest of the name, what stands between, and the value, perhaps within quotes.
+# Of a value without, as much as tells whether it is secret.
 AFTER_STEM = re.compile(
     r"(?P<rest>[\w.-]{0,32}?)"
     r"(?P<between>(?:\\{0,8}[\"'])?\]?[ \t]{0,16}(?:=>|:=|[:=])[ \t]{0,16}|[ \t]{1,8})"
-    r"(?P<value>\\{1,8}\"[^\"\\\n]*|\"(?:[^\"\\\n]|\\.)*|'[^'\n]*|[^\s\"'][^\s]*)"
+    r"(?P<value>\\{1,8}\"[^\"\\\n]*|\"(?:[^\"\\\n]|\\.)*|'[^'\n]*|[^\s\"'][^\s]{0,1000})"
 )
 # Names (lower case, without separators) whose values are secret, whatever they look like.
 SECRET_NAME = re.compile(
     r"(?:password|passwd|passphrase|passwort|passcode|secretkey|secretaccesskey|apikey|accesskey|accountkey"
     r"|privatekey|presharedkey|encryptionkey|masterkey|signingkey|storagekey|clientkeydata|wepkey|rootpw|bindpw|userpw"
     r"|adminpw|requirepass|masterauth|apitoken|authtoken|accesstoken|refreshtoken|identitytoken|clientsecret"
-    r"|sharedsecret|(?:db|smtp|ldap|root|mail|ftp|mysql|login|proxy|sasl|imap|store)pass|subscriptionkey|functionskey|appkey"
-    r"|fastopenkey|erlangcookie|licensekey|licencekey)(?:base|value|data|plain|text|in|old|new)?\d{0,2}$"
+    r"|sharedsecret|passwordsalt|secretsalt|(?:db|smtp|ldap|root|mail|ftp|mysql|login|proxy|sasl|imap|store|ssh|vnc)pass|subscriptionkey|functionskey|appkey"
+    r"|fastopenkey|erlangcookie|licensekey|licencekey|(?:auth|setup|join|aes|hmac|cipher|stripe|mailgun|sendgrid)key)"
+    r"(?:base|value|data|plain|text|in|old|new|hash)?\d{0,2}$"
 )
 # Last words of names whose values are secret, and of those whose values are where they look so.
 SECRET_WORDS = frozenset(("secret", "psk", "pwd", "pass", "pw", "authtok"))
 LIKELY_WORDS = frozenset(("token", "auth"))
+# Last words of names of the environment (capitals) whose values are secret where they may be, and words before KEY
+# that say it is none.
+ENVIRONMENT_WORDS = frozenset(("token", "auth", "key", "salt", "pat", "creds", "cred", "cookie"))
+PUBLIC_WORDS = frozenset(("public", "pub", "sort", "primary", "foreign", "partition", "group", "cache", "hot", "map"))
 # Directives whose value follows after white space.
-DIRECTIVES = frozenset(("requirepass", "masterauth"))
+DIRECTIVES = frozenset(("requirepass", "masterauth", "auth_pass", "rootpw", "bindpw"))
 
 _NOT_SECRET = (
     "yes no true false none null nil on off x required optional sufficient requisite include files file ask prompt auto"

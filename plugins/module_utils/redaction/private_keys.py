@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from .names import is_redacted
 
-_MARK = re.compile(r"-{4,5} ?(BEGIN|END) ([A-Z0-9 ]{1,48}?) ?-{4,5}")
+_MARK = re.compile(r"-{4,5} ?(BEGIN|END) ([A-Za-z0-9 ]{1,48}?) ?-{4,5}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}|=[A-Za-z0-9+/]{4}")
 _DIGITS = re.compile(r"\d+")
 _FULL, _LONG, _FEWEST = 60, 32, 3
@@ -31,6 +31,7 @@ class _Reader:
     block: Block = field(default_factory=list)
     shape: str = ""
     ending: bool = False
+    full: int = _FULL  # of the lines within such a block but the last
 
     def line(self, start: int, end: int) -> None:
         line = self.text[start:end]
@@ -46,20 +47,20 @@ class _Reader:
     def _marked(self, line: str, start: int, marks: list[re.Match[str]]) -> None:
         first, last = marks[0], marks[-1]
         if first[1] == "END":
-            if "PRIVATE" in first[2] or self.state == "private":
+            if _is_private(first) or self.state == "private":
                 self._add_before(line, start, first.start())
             else:
                 self.block = []
             self.close(fewest=1)
         for mark, following in zip(marks, [*marks[1:], None]):
-            if mark[1] == "BEGIN" and "PRIVATE" in mark[2]:
+            if mark[1] == "BEGIN" and _is_private(mark):
                 rest = line[mark.end() : following.start() if following else len(line)]
                 rest = re.split(r"[\"']", rest, maxsplit=1)[0].rstrip()
                 if len(rest) > 4 and not is_redacted(rest):
                     self.blocks.append([(start + mark.end(), start + mark.end() + len(rest))])
         if last[1] == "BEGIN":
             self.close()
-            self.state = "private" if "PRIVATE" in last[2] else "public"
+            self.state = "private" if _is_private(last) else "public"
             self.shape = _shape(line[: last.start()])
 
     def _add_before(self, line: str, start: int, end: int) -> None:
@@ -90,8 +91,10 @@ class _Reader:
 
     def _within(self, line: str, word: str, span: tuple[int, int], fits: bool) -> None:
         if fits and not (self.ending and not word.startswith("=")):
+            if not self.block:
+                self.full = min(_FULL, max(_LONG, len(word)))
             self.block.append(span)
-            self.ending = len(word) < _FULL
+            self.ending = len(word) < self.full
         elif line.strip() and (self.block or (word and not any(header in line for header in _HEADERS))):
             self.close(fewest=1)
 
@@ -123,6 +126,11 @@ def private_keys(text: str) -> list[Block]:
         start = end + 1
     reader.close()
     return reader.blocks
+
+
+def _is_private(mark: re.Match[str]) -> bool:
+    """Whether a mark is a private key's, or that of a key that both ends of an OpenVPN tunnel have."""
+    return "PRIVATE" in mark[2] or "Static key" in mark[2]
 
 
 def _shape(before: str) -> str:
