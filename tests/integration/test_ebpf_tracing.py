@@ -237,6 +237,38 @@ os.unlink(name)
     assert slowest["duration_us"] > 150_000
 
 
+# A ring, and a request for nothing by it (io_uring_setup, io_uring_enter; include/uapi/linux/io_uring.h).
+RING = """
+import mmap, struct
+told = ctypes.create_string_buffer(120)
+ring = libc.syscall(425, 8, told)
+tail, array = struct.unpack_from('=I', told, 44)[0], struct.unpack_from('=I', told, 64)[0]
+queue = mmap.mmap(ring, array + 32, offset=0)
+entries = mmap.mmap(ring, 8 * 64, offset=0x10000000)
+struct.pack_into('=I', queue, array, 0)
+struct.pack_into('=I', queue, tail, 1)
+assert libc.syscall(426, ring, 1, 1, 1, 0, 0) == 1
+"""
+
+
+@pytest.mark.skipif(
+    Path("/proc/sys/kernel/io_uring_disabled").exists()
+    and Path("/proc/sys/kernel/io_uring_disabled").read_text().strip() == "2",
+    reason="nobody can use io_uring on this host (kernel.io_uring_disabled = 2)",
+)
+def test_what_io_uring_does_is_said_to_be_beyond_a_system_call(trace: Trace, workload: Start) -> None:
+    user = workload(RING, "ringer")
+    read, slept = trace(
+        [
+            program("syscalls/sys_enter_read", 1, pid=user.pid),
+            program("syscalls/sys_enter_clock_nanosleep", 1, pid=user.pid),
+        ],
+        user.work,
+    )
+    assert any("io_uring" in note for note in read["notes"])
+    assert not any("io_uring" in note for note in slept["notes"])
+
+
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[str]:
     """A disk that can be read, and on which there is no room for what is written to it."""

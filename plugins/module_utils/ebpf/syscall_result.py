@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from . import calls, decode, latency, layout, sampling, under_way
@@ -223,6 +224,11 @@ class SyscallResult:
                 f"The kernel skipped the program at {skipped} returns of whichever system calls: the results of up to"
                 " as many of these calls are not known."
             )
+        unseen_by_design = set(names) & set(self._known["io_uring"])
+        if unseen_by_design and _io_uring_is_used():
+            notes.append(
+                "Programs on this host have used io_uring: what they have done by it is not among these system calls."
+            )
         compat = sampling.total(maps, layout.TOTAL_COMPAT)
         if compat:
             notes.append("32-bit programs ran: their calls, which have other numbers, are not counted here.")
@@ -231,6 +237,16 @@ class SyscallResult:
             what = "they are not counted" if self._counting.judged else "their results are not known"
             notes.append(f"{lost} calls were under way beyond what there was room for: {what}.")
         return notes
+
+
+def _io_uring_is_used() -> bool:
+    """Whether the kernel has requests of io_uring, or keeps some that it had; False where it does not tell."""
+    try:
+        table = Path("/proc/slabinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    counts = (line.split() for line in table.splitlines() if line.startswith("io_kiocb "))
+    return any(len(fields) > 1 and fields[1].isdigit() and int(fields[1]) > 0 for fields in counts)
 
 
 def _is_address(key: bytes) -> bool:
