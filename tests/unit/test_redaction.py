@@ -137,7 +137,7 @@ def test_what_imitates_is_marked_under_any_name_but_a_result_s_own() -> None:
 @pytest.mark.parametrize("width", [0, 76])
 def test_a_private_key_in_base64_is_known_wherever_it_begins(name: str, before: str, width: int) -> None:
     chance = random.Random(name)
-    lines = "\n".join("".join(chance.choice(string.ascii_letters) for _ in range(64)) for _line in range(12))
+    lines = "\n".join("".join(chance.choice(string.ascii_letters) for _character in range(64)) for _line in range(12))
     encoded = base64.b64encode(f"{before}-----BEGIN {name}-----\n{lines}\n-----END {name}-----\n".encode()).decode()
     wrapped = "\n  ".join(encoded[at : at + width] for at in range(0, len(encoded), width)) if width else encoded
     shown = Redactor().text(f"data:\n  tls.key: {wrapped}\n  name: x\n")
