@@ -159,3 +159,24 @@ except Stopped as stopped:
     ran = ran_apart(code)
     assert "Exception ignored" in ran.stderr
     assert ran.stdout == "It was stopped by SIGINT; its probes are detached and its commands ended.\n", ran.stderr
+
+
+def test_a_run_is_interrupted_also_by_a_signal_that_did_not_wake_it() -> None:
+    # It comes to the thread that watches, while the main one waits and runs no line of Python.
+    code = f"""
+import select, signal, threading
+from {Ending.__module__} import Ending, Stopped
+
+ending = Ending()
+ending.watch()
+(watching,) = (each for each in threading.enumerate() if each is not threading.main_thread())
+threading.Timer(0.5, lambda: signal.pthread_kill(watching.ident, signal.SIGTERM)).start()
+try:
+    with ending.interruptible():
+        select.select([], [], [], 600)
+    print("waited in vain")
+except Stopped as stopped:
+    print(stopped)
+"""
+    ran = ran_apart(code)
+    assert ran.stdout == "It was stopped by SIGTERM; its probes are detached and its commands ended.\n", ran.stderr

@@ -47,6 +47,9 @@ class Ending:
         """Takes the signals over. In the main thread only."""
         self._woken, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         threading.Thread(target=self._watch, daemon=True).start()
+        # Python runs `_stop` when the main thread comes to it, and not at all while that waits: where the signal came a
+        # moment before, or to another thread. What is written by this is written at once.
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         for number in _SIGNALS:
             signal.signal(number, self._stop)
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
@@ -55,7 +58,7 @@ class Ending:
         """Only writes to a pipe: the thread that is interrupted may hold the lock of the event, which another sets."""
         self._signal = number
         with suppress(OSError):  # full: it was told often enough
-            os.write(self._wake, b".")
+            os.write(self._wake, bytes([number]))
         if self._interruptible:
             self.check()
 
@@ -73,6 +76,10 @@ class Ending:
         while True:
             for descriptor, _event in watched.poll():
                 if descriptor == self._woken:
+                    told = [number for number in os.read(self._woken, 64) if number in _SIGNALS]
+                    if not told:
+                        continue  # a signal that somebody else takes
+                    self._signal = self._signal or told[0]
                     self.event.set()
                     self._insist()
                     return
