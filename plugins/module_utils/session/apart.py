@@ -172,6 +172,7 @@ class _Child:
     def _let_go(self) -> None:
         """Of what was open before it was forked, and of the output, which is read as the task's result."""
         ctypes.CDLL(None).prctl(_PR_SET_NAME, self._name.encode(), 0, 0, 0)
+        signal.set_wakeup_fd(-1)  # a signal to this process is not one to that other
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, 0)
         os.dup2(nothing, 1)
