@@ -19,6 +19,7 @@ from .commands.errors import PolicyError
 from .ebpf.bundle import Bundle
 from .ebpf.capability import survey
 from .ebpf.errors import EbpfError
+from .ebpf.request import MIN_SECONDS
 from .evidence.collector import Progress
 from .least_privilege import PrivilegesError
 from .redaction.memory import UnreadableMemory
@@ -30,7 +31,6 @@ from .session.ending import Ending, Stopped
 
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 _SECONDS_TO_STOP = 15.0
-_SHORTEST_TRACE = 1.0
 _ON_RECORD = (
     "seconds",
     "trace_seconds",
@@ -157,7 +157,7 @@ def _options(given: dict[str, Any]) -> CollectOptions:
 
 def _within(programs: list[dict[str, Any]], until: float) -> list[dict[str, Any]]:
     """The programs, none of them longer than what waiting has left of the round's time."""
-    left = max(_SHORTEST_TRACE, until - time.monotonic())
+    left = max(float(MIN_SECONDS), until - time.monotonic())
 
     def shortened(program: dict[str, Any]) -> dict[str, Any]:
         seconds = program.get("duration")

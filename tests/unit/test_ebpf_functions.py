@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import difflib
 import errno
+import fnmatch
+import re
 from pathlib import Path
 from typing import Any
 
@@ -423,3 +425,30 @@ def test_capability_tells_whether_functions_can_be_probed(folder: KernelFolder) 
     answered = answer(able)
     assert (answered["available"], answered["kernel_support"]) == (False, False)
     assert answered["reason"] == "This kernel was built without CONFIG_KPROBES, so no function can be probed."
+
+
+def test_a_pattern_that_fnmatch_makes_nothing_of_is_refused_in_a_sentence(
+    folder: KernelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def older(_names: list[str], pattern: str) -> list[str]:
+        raise re.error(f"bad character range in {pattern}")  # as before Python 3.10.6
+
+    monkeypatch.setattr(fnmatch, "filter", older)
+    with pytest.raises(RequestError, match=r"sys_enter_\[z-a\]\* is no pattern: bad character range"):
+        resolve(folder, "syscalls/sys_enter_[z-a]*", "tracepoint")
+
+
+SLABS = """slabinfo - version: 2.1
+# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab>
+aio_kiocb             12     12    192   21    1
+io_kiocb              {:>2}     64    256   16    1
+"""
+
+
+@pytest.mark.parametrize(("table", "used"), [(SLABS.format(32), True), (SLABS.format(0), False), ("", False)])
+def test_it_is_seen_whether_io_uring_has_had_requests(tmp_path: Path, table: str, used: bool) -> None:
+    files = KernelFiles(tmp_path)
+    assert files.has_requests_of_io_uring() is False
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "slabinfo").write_text(table)
+    assert files.has_requests_of_io_uring() is used

@@ -24,6 +24,7 @@ from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.c_expres
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.code_addresses import name_addresses
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.kernel_files import KernelFiles
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.print_format import parse_print_format
+from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.record_fields import RecordFields
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.record_key import RecordKey, find_key
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.records import Records, located_bytes
 from ansible_collections.nannyapi.diagnostics.plugins.module_utils.ebpf.tracefs import Field, Format, parse_format
@@ -334,3 +335,42 @@ def test_a_damaged_format_shows_what_is_left_of_it(path: str, drawn: st.DataObje
     category, _dot, event = Path(path).stem.partition(".")
     data = read_whole(text[:at] + put + text[until:], raw, category, event)
     assert json.loads(json.dumps(data)) == data
+
+
+_ANY = Field("common", "int", 8, 4, True)
+_ERROR = Field("error", "int", 28, 4, True)
+
+
+@pytest.mark.parametrize(
+    ("category", "event", "fields", "failure"),
+    [
+        ("block", "block_rq_complete", (_ANY, _ERROR), _ERROR),
+        ("block", "block_bio_complete", (_ANY, _ERROR), _ERROR),
+        ("nvme", "nvme_complete_rq", (Field("status", "u16", 20, 2, False),), Field("status", "u16", 20, 2, False)),
+        ("block", "block_rq_issue", (_ANY,), None),
+        ("block", "block_rq_complete", (_ANY,), None),  # a kernel that does not tell it
+        ("block", "block_rq_complete", (Field("error", "char[16]", 28, 16, True),), None),
+        ("sock", "inet_sk_error_report", (_ERROR,), None),  # of which each is a failure
+    ],
+)
+def test_it_is_known_which_field_tells_of_a_failure(
+    category: str, event: str, fields: tuple[Field, ...], failure: Field | None
+) -> None:
+    assert RecordFields(Format(category, event, 1, fields), BUNDLE).failure == failure
+
+
+@pytest.mark.parametrize(
+    ("category", "event", "fires"),
+    [
+        ("irq", "softirq_entry", True),
+        ("block", "block_rq_complete", True),
+        ("sched", "sched_waking", True),
+        ("block", "block_plug", False),
+        ("kmem", "kmalloc", True),
+        ("kmem", "rss_stat", False),
+        ("sched", "sched_switch", False),
+        ("workqueue", "workqueue_execute_start", False),
+    ],
+)
+def test_it_is_known_which_events_fire_in_interrupts(category: str, event: str, fires: bool) -> None:
+    assert RecordFields(Format(category, event, 1, (_ANY,)), BUNDLE).in_interrupts is fires

@@ -137,35 +137,27 @@ def _check_user(value: str) -> None:
         raise Refused(f"`{value}` is not accepted where an account's name is wanted.")
     for name in value.split(","):
         # Some versions of ps read the letters of an unknown account as BSD options, and `e` shows environments.
-        if re.fullmatch(r"[A-Za-z]*e[A-Za-z0-9]*", name) and not _is_account(name):
+        if re.fullmatch(r"[A-Za-z]*e[A-Za-z0-9]*", name) and not _is_known(name, pwd.getpwnam):
             raise Refused(f"There is no account `{name}` on this host; use `ps -eo user,pid,args`.")
 
 
 def _check_accounts(value: str) -> None:
     _check_user(value)
     for name in re.split("[, ]", value):
-        if not (name.isdigit() or _is_account(name)):
+        if not (name.isdigit() or _is_known(name, pwd.getpwnam)):
             raise Refused(f"There is no account `{name}` on this host; use `ps -eo user,pid,args`.")
 
 
 def _check_groups(value: str) -> None:
     _check_user(value)
     for name in re.split("[, ]", value):
-        if not (name.isdigit() or _is_group_of_accounts(name)):
+        if not (name.isdigit() or _is_known(name, grp.getgrnam)):
             raise Refused(f"There is no group `{name}` on this host; use `ps -eo group,pid,args`.")
 
 
-def _is_group_of_accounts(name: str) -> bool:
+def _is_known(name: str, find: Callable[[str], object]) -> bool:
     try:
-        grp.getgrnam(name)
-    except KeyError:
-        return False
-    return True
-
-
-def _is_account(name: str) -> bool:
-    try:
-        pwd.getpwnam(name)
+        find(name)
     except KeyError:
         return False
     return True

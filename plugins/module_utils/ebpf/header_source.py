@@ -115,20 +115,23 @@ class HeaderSource:
         except HostError as error:
             self._failed.update(dict.fromkeys(new, error))
             # One that cannot be compiled does not cost the others; where there is no compiler, or no time, none can.
-            for index in new if len(new) > 1 and "error:" in str(error) and not self._is_stopped() else []:
-                try:
-                    self._compile_together([index])
-                    del self._failed[index]
-                except HostError as its_own:
-                    self._failed[index] = its_own
+            if len(new) > 1 and "error:" in str(error) and not (self._stop and self._stop.is_set()):
+                self._compile_each(new)
         for index in groups:
             if index in self._failed:
                 raise self._failed[index]
 
-    def _is_stopped(self) -> bool:
-        return self._stop is not None and self._stop.is_set()
+    def _compile_each(self, groups: Sequence[int]) -> None:
+        """Each by itself; what failed together fails, where it does, for a reason of its own."""
+        for index in groups:
+            try:
+                self._compile_together([index])
+                del self._failed[index]
+            except HostError as error:
+                self._failed[index] = error
 
     def _compile_together(self, new: Sequence[int]) -> None:
+        """Raises HostError; nothing is known of any of them then."""
         if not new:
             return
         chosen = [self._known["groups"][index] for index in new]
@@ -144,15 +147,16 @@ class HeaderSource:
         than the kernel, what that lacks and other headers measure is taken from the kernel's.
         """
         lacking: set[str] = set()
+        text = program(includes, structs)
         while True:
-            wanted = [struct for struct in structs if struct not in lacking]
             try:
-                return record_layouts(program(includes, wanted, self._defined(lacking - set(structs))), self._stop)
+                return record_layouts(text, self._stop)
             except HostError as error:
-                more = set(_LACKING.findall(str(error))) - lacking
-                if not more:
+                lacking.update(_LACKING.findall(str(error)))
+                wanted = [struct for struct in structs if struct not in lacking]
+                tried, text = text, program(includes, wanted, self._defined(lacking - set(structs)))
+                if text == tried:
                     raise
-                lacking |= more
 
     def _defined(self, structs: Iterable[str]) -> str:
         """The definitions of some structs in the kernel's own header of eBPF; none of what it does not define."""

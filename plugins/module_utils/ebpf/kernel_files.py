@@ -1,13 +1,14 @@
 # Copyright: (c) 2026, NannyAPI contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the kernel's own files say about probing its functions. Private to the collection.
+"""What the kernel's own files say about probing it. Private to the collection.
 
 A file that is absent or not ours to read gives None: what it would say is then not known, which is no error here.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Optional
@@ -67,6 +68,11 @@ class KernelFiles:
         """`none`, `integrity` or `confidentiality`."""
         text = self._text(self._root / "sys/kernel/security/lockdown")
         return None if text is None else text.partition("[")[2].partition("]")[0] or "none"
+
+    def has_requests_of_io_uring(self) -> bool:
+        """Whether there are some, or there is still room for those that there were; False where that is not told."""
+        table = self._text(self._root / "proc/slabinfo") or ""
+        return re.search(r"^io_kiocb +[1-9]", table, re.MULTILINE) is not None
 
     def may_probe(self) -> bool:
         """Whether this process has the capabilities that probing a function takes."""

@@ -33,6 +33,7 @@ LATENCIES = 64 * LATENCY_STEPS
 READ_STRING, READ_SOCKADDR = 1, 2
 WHEN_ENTERED, WHEN_RETURNED = 0, 1
 NOT_WANTED, WANTED, NEVER_RETURNS = range(3)
+ON_ENTER, ON_EXIT = "on_enter", "on_exit"  # the programs of syscall.c
 
 # Index into the map `totals`.
 (

@@ -28,6 +28,7 @@ class RecordFields:
         self._target = f"{form.category}/{form.event}"
         self.device = next((field for field in form.fields if field.type == "dev_t"), None)
         self.keys: list[list[str]] = [rule["key"] for rule in self.known["keys"] if self.is_of(rule)]
+        self.in_interrupts = self.is_of(self.known["interrupts"])
         failures = (rule["field"] for rule in self.known["failures"] if self.is_of(rule))
         found = [field for name in failures for field in self.fields_of(name) if field.size <= _LARGEST_NUMBER]
         # A number that is 0 where nothing has failed.

@@ -16,7 +16,6 @@ from .request import ProgramRequest
 from .targets import Syscall, SyscallTarget
 
 SOURCE = "syscall.c"
-ENTRIES, RETURNS = "on_enter", "on_exit"
 _DESCRIBED_CALLS = 8  # with more system calls than this, what arguments point to is not read: it costs too much
 
 
@@ -58,9 +57,9 @@ class SyscallProbe:
         # The exit first: a call that enters before the exit is watched would look like one that never returns.
         # Where there are only counts, and not of returns, nothing is to be known of exits.
         if not head.flags & layout.COUNT_ONLY or self._by_returns:
-            loaded.attach_raw_tracepoint("sys_exit", RETURNS)
+            loaded.attach_raw_tracepoint("sys_exit", layout.ON_EXIT)
             self.attached_to.append("raw_tracepoint:sys_exit")
-        loaded.attach_raw_tracepoint("sys_enter", ENTRIES)
+        loaded.attach_raw_tracepoint("sys_enter", layout.ON_ENTER)
         self.attached_to.insert(0, "raw_tracepoint:sys_enter")
 
     def plan(self) -> layout.PlanHead:
@@ -99,7 +98,7 @@ class SyscallProbe:
 
     def look_at_calls(self) -> None:
         """Finds calls at whose return the kernel skipped the program, while returns are seen still."""
-        if self._loaded is not None and self._loaded.missed(RETURNS):
+        if self._loaded is not None and self._loaded.missed(layout.ON_EXIT):
             self._over = under_way.over(self._loaded.maps["in_flight"], under_way.is_in_syscall, needs_proof=False)
 
     def result(self, epoch_offset: int, max_events: int) -> dict[str, Any]:

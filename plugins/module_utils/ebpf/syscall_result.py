@@ -8,13 +8,11 @@ from __future__ import annotations
 import struct
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from . import calls, decode, latency, layout, sampling, under_way
 from .kernel import Map
 from .loader import LoadedObject
-from .syscall_probe import ENTRIES, RETURNS
 from .targets import Syscall, SyscallTarget
 
 # A number of a system call → for each blob of its events, its name and whether it is an address.
@@ -63,7 +61,7 @@ class SyscallResult:
         pending, over = self._in_flight(maps["in_flight"], epoch_offset)
         by_result = calls.results(maps["by_result"])
         count = sampling.total(maps, layout.TOTAL_EVENTS)
-        under_way = 0 if self._counting.by_returns else pending["count"]  # which are told of by themselves
+        waiting = 0 if self._counting.by_returns else pending["count"]  # which are told of by themselves
         return {
             "event_count": count,
             "events": carried,
@@ -71,7 +69,7 @@ class SyscallResult:
             "exact": not missed and not (self._counting.judged and sampling.total(maps, layout.TOTAL_NOT_PAIRED)),
             "missed": missed or 0,
             "own_events": sampling.total(maps, layout.TOTAL_OWN),
-            "events_not_carried": max(0, count - len(carried) - under_way),
+            "events_not_carried": max(0, count - len(carried) - waiting),
             "by_process": listed[: calls.LISTED],
             "by_process_other": sampling.total(maps, layout.TOTAL_OTHER_PROCESS)
             + sum(entry["count"] for entry in listed[calls.LISTED :]),
@@ -90,16 +88,16 @@ class SyscallResult:
         """How often the kernel skipped the program that counts: at returns, at entries, or where both must run, any."""
         if self._counting.judged and self._counting.by_returns:
             return self._loaded.missed()
-        return self._loaded.missed(RETURNS if self._counting.by_returns else ENTRIES)
+        return self._loaded.missed(layout.ON_EXIT if self._counting.by_returns else layout.ON_ENTER)
 
     def _returns_missed(self, unknown: int, over: int) -> int:
         """Of how many calls the kernel skipped the program at the return, as far as is known.
 
         `unknown`: calls that were counted and of which nothing more is known; `over`: those that left an entry.
         """
-        if self._counting.by_returns or self._head.flags & layout.COUNT_ONLY or sampling.is_thinned(self._loaded.maps):
+        if self._counting.by_returns or sampling.is_thinned(self._loaded.maps):
             return over
-        return max(over, min(self._loaded.missed(RETURNS) or 0, unknown))
+        return max(over, min(self._loaded.missed(layout.ON_EXIT) or 0, unknown))
 
     def _name(self, number: int) -> str:
         call = self._calls.get(number)
@@ -215,17 +213,16 @@ class SyscallResult:
             notes.append(f"No call of {' or '.join(names)} returns, so there is nothing to count: trace its entry.")
         if by_returns and not self._target.at_exit and sampling.total(maps, layout.TOTAL_OWN):
             notes.append("own_events are all calls of this diagnosis itself, whatever came of them.")
-        unseen = self._loaded.missed(ENTRIES) if by_returns else 0
+        unseen = self._loaded.missed(layout.ON_ENTER) if by_returns else 0
         if unseen:
             notes.append(f"The kernel skipped the program at {unseen} entries of whichever system calls.")
-        skipped = 0 if by_returns else self._loaded.missed(RETURNS)
+        skipped = 0 if by_returns else self._loaded.missed(layout.ON_EXIT)
         if skipped:
             notes.append(
                 f"The kernel skipped the program at {skipped} returns of whichever system calls: the results of up to"
                 " as many of these calls are not known."
             )
-        unseen_by_design = set(names) & set(self._known["io_uring"])
-        if unseen_by_design and _io_uring_is_used():
+        if not set(names).isdisjoint(self._known["io_uring"]) and _io_uring_was_used():
             notes.append(
                 "Programs on this host have used io_uring: what they have done by it is not among these system calls."
             )
@@ -239,14 +236,10 @@ class SyscallResult:
         return notes
 
 
-def _io_uring_is_used() -> bool:
-    """Whether the kernel has requests of io_uring, or keeps some that it had; False where it does not tell."""
-    try:
-        table = Path("/proc/slabinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    counts = (line.split() for line in table.splitlines() if line.startswith("io_kiocb "))
-    return any(len(fields) > 1 and fields[1].isdigit() and int(fields[1]) > 0 for fields in counts)
+def _io_uring_was_used() -> bool:
+    from .kernel_files import KernelFiles  # most system calls are none of io_uring's
+
+    return KernelFiles().has_requests_of_io_uring()
 
 
 def _is_address(key: bytes) -> bool:

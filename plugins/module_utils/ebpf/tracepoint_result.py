@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterable
 from typing import Any, Optional
 
@@ -16,25 +15,6 @@ from .record_key import RecordKey
 from .records import Records, located_bytes
 from .targets import TracepointTarget
 from .tracefs import Field
-
-# Events that fire in interrupts: the current process there is whoever was interrupted.
-_INTERRUPTS = (
-    *(
-        "irq/*",
-        "irq_vectors/*",
-        "ipi/*",
-        "timer/*",
-        "napi/*",
-        "net/*",
-        "softirq/*",
-        "mce/*",
-        "qdisc/*",
-        "scsi/*",
-        "nvme/*",
-    ),
-    *("block/block_rq_*", "block/block_bio_complete", "kmem/k*", "kmem/mm_page_*", "skb/*", "tcp/*", "udp/*"),
-    *("sched/sched_wak*", "signal/signal_generate"),
-)
 
 
 class TracepointResult:
@@ -149,8 +129,7 @@ class TracepointResult:
     def _notes(self, idle: bool) -> list[str]:
         """`idle`: whether some of the events are counted as the idle thread's."""
         notes = [self._target.note] if self._target.note else []
-        name = f"{self._target.format.category}/{self._target.format.event}"
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in _INTERRUPTS):
+        if self._records.in_interrupts:
             notes.append("This event fires in interrupts too: the process named is whoever was interrupted then.")
         elif idle:
             notes.append(calls.IDLE)

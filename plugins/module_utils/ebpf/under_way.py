@@ -39,9 +39,9 @@ def over(
     found: list[tuple[bytes, int]] = []
     shown = not needs_proof
     for key in _keys(pending, until):
+        if time.monotonic() > until:
+            break
         for raw in pending.values(key):
-            if time.monotonic() > until:
-                break
             call = Call.from_buffer_copy(raw)
             is_in = is_in_call(call)
             shown = shown or is_in is True

@@ -47,18 +47,16 @@ class Ending:
         """Takes the signals over. In the main thread only."""
         self._woken, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         threading.Thread(target=self._watch, daemon=True).start()
-        # Python runs `_stop` when the main thread comes to it, and not at all while that waits: where the signal came a
-        # moment before, or to another thread. What is written by this is written at once.
+        # This wakes the thread as a signal comes. Python runs `_stop` when the main thread comes to it, and not at all
+        # while that waits: where the signal came a moment before, or to another thread.
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         for number in _SIGNALS:
             signal.signal(number, self._stop)
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
     def _stop(self, number: int, frame: Optional[FrameType]) -> None:
-        """Only writes to a pipe: the thread that is interrupted may hold the lock of the event, which another sets."""
+        """Sets no event: the thread that is interrupted may hold the lock of it. Who watches does."""
         self._signal = number
-        with suppress(OSError):  # full: it was told often enough
-            os.write(self._wake, bytes([number]))
         if self._interruptible:
             self.check()
 
