@@ -230,7 +230,10 @@ def _refuse_random(configured: str) -> None:
 
 
 def _archived(archive: Path, name: str) -> str:
-    """A file of an archive of headers; empty where there is none, or no archive that can be read."""
+    """A file of an archive of headers (as kernel/gen_kheaders.sh of Linux packs them); empty where it is not in there.
+
+    Empty, too, of an archive that cannot be read.
+    """
     import tarfile  # seldom needed, and of much code
 
     try:
